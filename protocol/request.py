@@ -1,0 +1,112 @@
+"""One audio segment to transcribe, and what the caller wants of it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from protocol.errors import RequestError
+from protocol.options import Options
+
+#: Every audio segment travels as 16 kHz mono, the rate Whisper was trained on.
+SAMPLE_RATE = 16_000
+
+#: Longest audio segment, in seconds: Whisper's window. Longer sound is a recording, to be split first.
+MAX_SECONDS = 30.0
+#: Shortest audio segment, in seconds: below this there is no syllable to hear.
+MIN_SECONDS = 0.05
+MAX_SAMPLES = int(MAX_SECONDS * SAMPLE_RATE)
+MIN_SAMPLES = int(MIN_SECONDS * SAMPLE_RATE)
+
+#: Largest audio carried inside a message, in bytes; above it a payload key is cheaper (kombu encodes
+#: inline bytes as base64 and keeps a second copy while the message is unacknowledged).
+MAX_INLINE_BYTES = 32_768
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+
+
+class Priority(StrEnum):
+    """How soon a request should run; urgent overtakes normal, normal overtakes bulk."""
+
+    URGENT = "urgent"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+class Encoding(StrEnum):
+    """How a payload's bytes hold its samples."""
+
+    PCM = "pcm_s16le"
+    """Signed 16-bit little-endian samples, 16 kHz mono, no header."""
+    FLAC = "flac"
+    """A FLAC file, 16 kHz mono, 16 bit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payload:
+    """Where a request's audio is: under a Redis key of its own, or inside the message."""
+
+    encoding: Encoding
+    samples: int
+    """Number of samples at 16 kHz, as announced by the producer."""
+    key: str | None = None
+    inline: bytes | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if (self.key is None) == (self.inline is None):
+            raise RequestError("audio needs either a key or inline bytes, and not both")
+        if not MIN_SAMPLES <= self.samples <= MAX_SAMPLES:
+            raise wrong_length(self.samples)
+
+    @property
+    def seconds(self) -> float:
+        """Length of the audio segment in seconds."""
+        return self.samples / SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a caller asks: one audio segment and its options, known by its `request_id`."""
+
+    request_id: str
+    payload: Payload
+    options: Options = field(default_factory=Options)
+    priority: Priority = Priority.NORMAL
+    submitted_at: float | None = None
+    """When it was enqueued, in seconds since the epoch on Redis's clock; None if the sender did not say."""
+
+    def __post_init__(self) -> None:
+        check_request_id(self.request_id)
+
+
+def wrong_length(samples: int) -> RequestError:
+    """The error for an audio segment of `samples` samples at 16 kHz that is too short or too long."""
+    seconds = samples / SAMPLE_RATE
+    if samples == 0:
+        return RequestError("the audio is empty: 0 samples", "AUDIO_EMPTY")
+    if samples < MIN_SAMPLES:
+        return RequestError(f"the audio lasts {seconds:.4f} s, the shortest is {MIN_SECONDS} s", "TOO_SHORT")
+    return RequestError(
+        f"the audio lasts {seconds:.1f} s, the longest audio segment is {MAX_SECONDS:.0f} s", "TOO_LONG"
+    )
+
+
+def check_request_id(request_id: object) -> str:
+    """Return `request_id` if it is one, else raise `RequestError`."""
+    if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+        raise RequestError(
+            f"request_id is {repr(request_id)[:60]}: expected 1 to 128 letters, digits, '_' or '-'",
+            "BAD_REQUEST_ID",
+        )
+    return request_id
+
+
+def check_priority(priority: object) -> Priority:
+    """Return the `Priority` that `priority` names, else raise `RequestError`."""
+    try:
+        return Priority(priority)  # type: ignore[arg-type]  # anything may have been given
+    except ValueError:
+        raise RequestError(
+            f"priority is {repr(priority)[:40]}: expected one of {', '.join(Priority)}", "BAD_PRIORITY"
+        ) from None
