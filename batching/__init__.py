@@ -1,0 +1,1 @@
+"""Which items run together, and when: pure, with time as an argument."""
