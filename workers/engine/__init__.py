@@ -1,0 +1,1 @@
+"""What turns a batch into outcomes: one module an engine, behind the seam in `base`."""

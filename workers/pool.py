@@ -1,0 +1,163 @@
+"""Celery's pool: one engine process and its life, and a thread for tasks that need no engine."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celery.concurrency.base import BasePool, apply_target
+from celery.exceptions import WorkerShutdown
+from kombu.asynchronous import Hub
+
+from workers.dispatcher import Dispatcher
+from workers.engine_process import EngineLost, EngineProcess
+from workers.settle import BatchedBackend
+
+log = logging.getLogger(__name__)
+
+#: Seconds before an engine process that could not load is started again, doubled up to the maximum: a
+#: card that another process holds comes free sooner or later.
+RESTART_DELAY = 1.0
+RESTART_DELAY_MAX = 60.0
+
+
+class EnginePool(BasePool):  # type: ignore[misc]
+    """Owns the engine process; `workers.strategy` finds the dispatcher here.
+
+    Requests for the engine come through the dispatcher. Whatever else is sent to this worker (Celery's
+    own `celery.chord_unlock`, a user's task at the end of a chain) runs on one thread, as in Celery's
+    thread pool.
+    """
+
+    signal_safe = False
+    body_can_be_buffer = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._hostname = str(self.options.get("initargs", (None, "worker"))[1])
+        self._settings = self.app.settings
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="task")
+        self._engine: EngineProcess | None = None
+        self._hub: Hub | None = None
+        self._restart_delay = RESTART_DELAY
+        backend = BatchedBackend(app=self.app, url=self._settings.redis_url)
+        self.app.tasks["workers.transcribe"].backend = backend
+        self.dispatcher = Dispatcher(self._settings, backend, self._hostname)
+
+    def on_start(self) -> None:
+        """Start the engine and wait until its model is loaded: no message is taken before."""
+        self._engine = EngineProcess(self._settings)
+        try:
+            report = self._engine.receive(self._settings.load_timeout)
+        except EngineLost as lost:
+            self._refuse_to_start(str(lost))
+        if report is None:
+            self._refuse_to_start(f"the model was not loaded within {self._settings.load_timeout:.0f} s")
+        elif "failed" in report:
+            self._refuse_to_start(report["failed"])
+        else:
+            self._on_ready(report["ready"])
+
+    def register_with_event_loop(self, loop: Hub) -> None:
+        """Listen to the engine on the worker's event loop; called again after each reconnect."""
+        self._hub = loop
+        self.dispatcher.use_loop(loop)
+        if self._engine is not None:
+            loop.add_reader(self._engine.fileno(), self._on_readable)
+
+    def flush(self) -> None:
+        """The connection to the broker is gone, and the messages that wait here with it."""
+        self.dispatcher.forget_waiting()
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Run a task that needs no engine."""
+        self._threads.submit(apply_target, target, args, kwargs, callback, accept_callback)
+
+    def on_stop(self) -> None:
+        """Finish the running batch within the grace, then end the engine."""
+        self.dispatcher.finish(self._settings.shutdown_grace)
+        self._threads.shutdown(cancel_futures=True)
+        if self._engine is not None:
+            self._engine.close()
+
+    def on_terminate(self) -> None:
+        """End at once; what runs is delivered again."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._engine is not None:
+            self._engine.kill()
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:  # noqa: ARG002  # Celery's
+        """`revoke(terminate=True)`: a batch is shared, so a request that has started runs to its end."""
+        log.info("not terminating process %s: its batch belongs to others too", pid)
+
+    def _get_info(self) -> dict[str, Any]:
+        return {
+            **super()._get_info(),
+            "max-concurrency": self.limit,
+            "engine": self._settings.engine,
+            "model": self._settings.model,
+            "processes": [self._engine.pid] if self._engine is not None else [],
+        }
+
+    def _on_readable(self) -> None:
+        if self._engine is None:
+            return
+        try:
+            report = self._engine.receive()
+        except EngineLost as lost:
+            self._on_lost(str(lost))
+            return
+        if report is None:
+            return
+        if "ready" in report:
+            self._on_ready(report["ready"])
+        elif "failed" in report:
+            log.error("%s", report["failed"])
+        else:
+            self.dispatcher.on_report(report)
+
+    def _on_ready(self, ready: dict[str, Any]) -> None:
+        log.info("engine is ready: model %s loaded in %.1f s", ready["model"], ready["seconds"])
+        self._restart_delay = RESTART_DELAY
+        if self._engine is not None:
+            self.dispatcher.use_engine(self._engine)
+
+    def _on_lost(self, how: str) -> None:
+        was_loaded = self.dispatcher.has_engine
+        self._forget_engine()
+        self.dispatcher.on_engine_lost(how)
+        if was_loaded:
+            self._restart()
+        elif self._hub is not None:
+            log.error("the engine could not be loaded, trying again in %.0f s", self._restart_delay)
+            self._hub.call_later(self._restart_delay, self._restart)
+            self._restart_delay = min(2 * self._restart_delay, RESTART_DELAY_MAX)
+
+    def _restart(self) -> None:
+        self._engine = EngineProcess(self._settings)
+        if self._hub is not None:
+            self._hub.add_reader(self._engine.fileno(), self._on_readable)
+
+    def _forget_engine(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is None:
+            return
+        if self._hub is not None:
+            self._hub.remove_reader(engine.fileno())
+        engine.kill()
+        engine.close()
+
+    def _refuse_to_start(self, why: str) -> None:
+        log.critical("no engine, so no work is taken: %s", why)
+        self._forget_engine()
+        raise WorkerShutdown(1)

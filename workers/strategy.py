@@ -1,0 +1,165 @@
+"""The border to Celery: messages → items. What Celery does to a request before it runs is done here.
+
+Revoked and expired requests never reach a batch, ETA and countdown wait on Celery's timer, `inspect`
+sees what is reserved, scheduled and active, and Flower gets its events: all as in Celery's default
+strategy (`celery.worker.strategy.default`), except that a request is handed to the batcher instead of
+the pool, and that its arguments are never shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import signals
+from celery.exceptions import InvalidTaskError
+from celery.utils.time import timezone
+from celery.worker.request import Request as CeleryRequest
+from celery.worker.request import create_request_cls
+from celery.worker.state import task_reserved, task_scheduled
+from kombu.asynchronous.timer import to_timestamp
+from kombu.exceptions import ContentDisallowed, DecodeError
+
+from protocol.errors import RequestError
+from protocol.request import Request
+from protocol.routing import priority_from_number
+from protocol.wire import decode_request
+from workers.settle import Writes
+
+#: Order of the task's parameters, for senders that use positional arguments.
+PARAMETERS = ("audio", "options", "submitted_at", "v")
+
+
+class Message(CeleryRequest):  # type: ignore[misc]
+    """Celery's own request, whose acknowledgement can be written together with its batch's results."""
+
+    acknowledged: bool
+    _writes: Writes | None = None
+    _retried = False
+
+    def acknowledge_with(self, writes: Writes) -> None:
+        """Let `writes` carry the acknowledgement, when it comes."""
+        self._writes = writes
+
+    def acknowledge(self) -> None:
+        """Acknowledge now, or with the batch."""
+        if self._writes is None or self.acknowledged:
+            super().acknowledge()
+            return
+        self._writes.acknowledged.append(self.message)
+        self.acknowledged = True
+
+    def on_retry(self, exc_info: Any) -> None:
+        """Remember that the request goes on, so that its audio is kept."""
+        self._retried = True
+        super().on_retry(exc_info)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nobody will want the audio again."""
+        return self.acknowledged and not self._retried
+
+
+def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
+    """The strategy of `workers.transcribe`: called by Celery for each message, on the worker's event loop."""
+    dispatcher = consumer.pool.dispatcher
+    eventer = consumer.event_dispatcher
+    kind = create_request_cls(Message, task, consumer.pool, consumer.hostname, eventer, app=app)
+    revoked = consumer.controller.state.revoked
+
+    def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **_: Any) -> None:
+        if body is not None:
+            raise InvalidTaskError("task message protocol 1 is not spoken here; send with Celery 4 or newer")
+        try:
+            received = kind(
+                message,
+                on_ack=ack,
+                on_reject=reject,
+                app=app,
+                hostname=consumer.hostname,
+                eventer=eventer,
+                task=task,
+                connection_errors=consumer.connection_errors,
+                body=message.body,
+                headers=message.headers,
+                decoded=False,
+                utc=app.uses_utc_timezone(),
+            )
+        except (InvalidTaskError, ContentDisallowed, DecodeError):
+            raise
+        except Exception as error:  # whatever else a stranger's message does to the constructor
+            raise InvalidTaskError(f"malformed message: {type(error).__name__}: {error}") from error
+        if (received.expires or received.id in revoked) and received.revoked():
+            dispatcher.forget_audio(received.id)
+            return
+        request = _decode(received)
+        signals.task_received.send(sender=consumer, request=received)
+        _announce(received, request)
+        if received.eta:
+            _wait_until_due(consumer, received, request, dispatcher)
+            return
+        task_reserved(received)
+        for callback in callbacks or ():
+            callback(received)
+        dispatcher.add(received, request)
+
+    return on_message
+
+
+def _decode(received: Message) -> Request | RequestError:
+    """What the message asks for; an error if it does not make sense, for its result to say so."""
+    try:
+        if len(received.args) > len(PARAMETERS):
+            raise RequestError(
+                f"{len(received.args)} positional arguments: at most {len(PARAMETERS)} are known"
+            )
+        arguments = dict(zip(PARAMETERS, received.args, strict=False)) | dict(received.kwargs)
+        number = received.delivery_info.get("priority")
+        priority = priority_from_number(number if isinstance(number, int) else 0)
+        return decode_request(received.id, arguments, priority)
+    except RequestError as error:
+        return error
+    except (TypeError, ValueError) as error:
+        return RequestError(f"the arguments are not a list and an object: {error}")
+
+
+def _announce(received: Message, request: Request | RequestError) -> None:
+    received.send_event(
+        "task-received",
+        name=received.name,
+        args=describe(request),
+        kwargs="",
+        root_id=received.root_id,
+        parent_id=received.parent_id,
+        retries=received.request_dict.get("retries", 0),
+        eta=received.eta and received.eta.isoformat(),
+        expires=received.expires and received.expires.isoformat(),
+    )
+
+
+def describe(request: Request | RequestError) -> str:
+    """What Flower and the logs show of a request: its shape, never its audio or text."""
+    if isinstance(request, RequestError):
+        return request.code
+    options = request.options
+    return (
+        f"{request.payload.seconds:.2f} s {request.payload.encoding}, {options.language or 'any language'},"
+        f" {options.task}, {request.priority}"
+    )
+
+
+def _wait_until_due(
+    consumer: Any, received: Message, request: Request | RequestError, dispatcher: Any
+) -> None:
+    """Hold a request with ETA or countdown on Celery's timer; it does not count against the prefetch."""
+
+    def due(received: Message) -> None:
+        task_reserved(received)
+        dispatcher.add(received, request)
+        consumer.qos.decrement_eventually()
+
+    consumer.qos.increment_eventually()
+    due_at = to_timestamp(timezone.to_system(received.eta))
+    # The request is the timer's first argument because that is where `inspect scheduled` looks for it.
+    received._eta_timer_entry = consumer.timer.call_at(due_at, due, (received,), priority=6)
+    task_scheduled(received)
