@@ -1,0 +1,73 @@
+"""Real worker processes over a real Redis, started for the test that asks for them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+from celery import Celery
+from numpy.typing import NDArray
+
+from cli.leash import Leashed
+from producer import Client
+
+#: How long a worker may take until it takes work, in seconds: an import of Celery and an engine process
+#: on a busy machine.
+READY_SECONDS = 60.0
+
+StartWorker = Callable[..., Leashed]
+
+
+@pytest.fixture
+def start_worker(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[StartWorker]:
+    """Start a worker with these environment settings (`SEGUE_…` without the prefix), ready for work."""
+    with ExitStack() as running:
+
+        def start(name: str = "w", **settings: object) -> Leashed:
+            env = {**os.environ, "REDIS_URL": redis_url, "SEGUE_ENGINE": "fake"}
+            env |= {f"SEGUE_{key.upper()}": str(value) for key, value in settings.items()}
+            command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@test"]
+            worker = Leashed(
+                [*command, "-l", "INFO", "--without-mingle"],
+                log=tmp_path / f"{name}.log",
+                env=env,
+                cwd=tmp_path,
+                grace=30,
+            )
+            running.enter_context(worker)
+            worker.wait_for_line(r"ready\.$", READY_SECONDS)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def client(redis_url: str, redis_client: redis.Redis) -> Iterator[Client]:
+    """The real client on the tests' Redis."""
+    with Client(redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def celery_app(redis_url: str, redis_client: redis.Redis) -> Iterator[Celery]:
+    """Stock Celery, as somebody uses it who has never heard of our client."""
+    app = Celery("stock", broker=redis_url, backend=redis_url, set_as_current=False)
+    app.config_from_object("celeryconfig")
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def noise() -> Callable[..., NDArray[np.int16]]:
+    """Audio segments that all differ: seeded noise of a given length in seconds."""
+
+    def make(seed: int, seconds: float = 0.5) -> NDArray[np.int16]:
+        return np.random.default_rng(seed).integers(-8_000, 8_000, round(seconds * 16_000), dtype=np.int16)
+
+    return make

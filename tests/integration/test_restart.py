@@ -1,0 +1,95 @@
+"""Promise: a worker that stops, or loses its connection, loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import numpy as np
+import redis
+from numpy.typing import NDArray
+
+from producer import Client
+from protocol.transcript import Status
+from tests.integration.conftest import StartWorker
+from workers.engine.fake import fingerprint
+
+Noise = Callable[..., NDArray[np.int16]]
+
+WAIT = 60.0
+
+
+def text_of(audio: NDArray[np.int16]) -> str:
+    return fingerprint(audio.astype(np.float32) / np.float32(32_768))
+
+
+def test_sigterm_finishes_the_batch_and_hands_back_the_rest(
+    start_worker: StartWorker, client: Client, noise: Noise
+) -> None:
+    """At SIGTERM the running batch gets its results, what waited goes back, and the next worker has it."""
+    tickets = [client.submit(noise(number)) for number in range(12)]
+    first = start_worker("first", fake_fixed_ms=1_000, max_batch_size=4)
+    first.wait_for_line(r"batch 1: ", WAIT)
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.stop() == 0
+    left = sum(client.queue_depth().values())
+    done = sum(ticket.status is Status.COMPLETED for ticket in tickets)
+    assert (done > 0, done + left) == (True, 12)
+    start_worker("second")
+    assert [ticket.result(WAIT).text for ticket in tickets] == [text_of(noise(n)) for n in range(12)]
+
+
+def test_killed_worker_takes_its_engine_along(
+    start_worker: StartWorker, client: Client, noise: Noise
+) -> None:
+    """SIGKILL of the parent leaves no engine process behind to hold the device."""
+    worker = start_worker(fake_fixed_ms=60_000)
+    client.submit(noise(1), priority="urgent")
+    while client.queue_depth()["urgent"]:
+        pass
+    children = _children(worker.pid)
+    assert children
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.stop()
+    for child in children:
+        while _is_alive(child):
+            pass
+
+
+def test_cut_connections_lose_nothing(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """Connections cut in the middle of work: the worker comes back and every request gets its result."""
+    worker = start_worker(fake_fixed_ms=300)
+    tickets = []
+    for round_number in range(3):
+        tickets += [client.submit(noise(round_number * 10 + number)) for number in range(10)]
+        worker.wait_for_line(rf"batch {round_number + 1}: ", WAIT)
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+    assert [ticket.result(WAIT).text for ticket in tickets] == [
+        text_of(noise(number)) for number in range(30)
+    ]
+    assert worker.poll() is None
+
+
+def test_revived_engine_serves_on(start_worker: StartWorker, client: Client, noise: Noise) -> None:
+    """Somebody kills the engine process while it idles: the next request finds a new one."""
+    worker = start_worker()
+    for child in _children(worker.pid):
+        os.kill(child, signal.SIGKILL)
+    worker.wait_for_line(r"was killed by signal 9", WAIT)
+    assert client.submit(noise(1), priority="urgent").result(WAIT).text == text_of(noise(1))
+
+
+def _children(pid: int) -> list[int]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
+        return [int(child) for child in listed.read().split()]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
