@@ -46,6 +46,7 @@ LIMITS = [
 
 CHOICES = {
     "engine": ("faster-whisper", "fake"),
+    "transport": ("claim", "redis"),
     "device": ("auto", "cpu", "cuda"),
     "compute_type": tuple(
         "auto default float32 float16 bfloat16 int16 int8 int8_float32 int8_float16 int8_bfloat16".split()

@@ -1,0 +1,127 @@
+"""An engine without a model: answers are fingerprints, costs are scripted, faults come on demand.
+
+The text of a row is the `fingerprint` of its samples, so that a result given to the wrong request is
+noticed. The time of a call is ``fixed + per_row * rows + per_second * seconds of audio``, really spent.
+
+A row whose `initial_prompt` is one of these scripts a fault:
+
+| prompt | what happens |
+|---|---|
+| ``fail`` | every call with this row raises `RuntimeError` |
+| ``fail N times`` | the first N calls with this row raise a retryable `EngineError` |
+| ``refuse`` | this row's outcome is a `RequestError` |
+| ``out of memory above N`` | a call with this row and more than N rows raises `OutOfMemory` |
+| ``crash`` | the process dies of a segmentation fault |
+| ``hang`` | the call never returns |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from protocol.errors import EngineLost, OutOfMemory, RequestError
+from protocol.options import Options
+from protocol.transcript import Segment
+from workers.engine.base import Heard, Outcome, Row, Samples
+
+#: Enough of a SHA-256 that no two test files share it, and short enough to read in a log.
+FINGERPRINT_DIGITS = 16
+
+_FAIL_TIMES = re.compile(r"fail (\d+) times")
+_OUT_OF_MEMORY = re.compile(r"out of memory above (\d+)")
+
+
+def fingerprint(samples: Samples) -> str:
+    """The first 16 hex digits of the SHA-256 of the samples as 16-bit little-endian PCM."""
+    pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
+    return hashlib.sha256(pcm.tobytes()).hexdigest()[:FINGERPRINT_DIGITS]
+
+
+class FakeEngine:
+    """The seam, with no model behind it; see the head of this module."""
+
+    def __init__(
+        self,
+        *,
+        fixed: float = 0.0,
+        per_row: float = 0.0,
+        per_second: float = 0.0,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Costs are in seconds: of a call, of each row, of each second of audio; `sleep` spends them."""
+        self.model = "fake"
+        self._sleep = sleep
+        self._fixed = fixed
+        self._per_row = per_row
+        self._per_second = per_second
+        self._failures: Counter[str] = Counter()
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def prepare(self, samples: Samples, options: Options) -> Row:
+        """The row as it is; there are no features."""
+        return Row(samples=samples, options=options)
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """One outcome for each row, in order, after the scripted cost.
+
+        Raises:
+            OutOfMemory, EngineLost, RuntimeError: a row's script asks for it.
+        """
+        for row in rows:
+            self._act_out(row, len(rows))
+        self._sleep(self.cost(rows))
+        return [_outcome(row) for row in rows]
+
+    def cost(self, rows: Sequence[Row]) -> float:
+        """How long a call with these rows takes, in seconds; an empty one takes no time."""
+        if not rows:
+            return 0.0
+        return self._fixed + self._per_row * len(rows) + self._per_second * sum(row.seconds for row in rows)
+
+    def _act_out(self, row: Row, n_rows: int) -> None:
+        script = row.options.initial_prompt or ""
+        if script == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if script == "hang":
+            threading.Event().wait()
+        if script == "fail":
+            raise RuntimeError("scripted failure")
+        if (most := _number(_OUT_OF_MEMORY, script)) is not None and n_rows > most:
+            raise OutOfMemory(f"{n_rows} rows do not fit, {most} would")
+        if (times := _number(_FAIL_TIMES, script)) is not None:
+            self._fail_at_first(row, times)
+
+    def _fail_at_first(self, row: Row, times: int) -> None:
+        name = fingerprint(row.samples)
+        self._failures[name] += 1
+        if self._failures[name] <= times:
+            # The one `EngineError` that says "again may help".
+            raise EngineLost(f"scripted failure {self._failures[name]} of {times}")
+
+
+def _number(pattern: re.Pattern[str], script: str) -> int | None:
+    match = pattern.fullmatch(script)
+    return int(match[1]) if match else None
+
+
+def _outcome(row: Row) -> Outcome:
+    if row.options.initial_prompt == "refuse":
+        return RequestError("scripted refusal")
+    text = fingerprint(row.samples)
+    return Heard(
+        text=text,
+        language=row.options.language or "en",
+        language_probability=1.0,
+        segments=(Segment(id=1, start=0.0, end=row.seconds, text=text),),
+    )

@@ -1,0 +1,137 @@
+"""faster-whisper over a batch of strangers: rows that share an engine call and nothing else.
+
+A round: the windows of all unfinished rows are encoded together, the language of each row that did not
+name one is detected in that same encoder output, and text is generated with a prompt a row, so that
+languages and tasks mix. CTranslate2 demands that the transcript starts at the same place in every
+prompt and takes one maximum length a call, so rows whose prompts differ in shape go in groups; a batch
+without prompts is one group, hence one encode and one generate. A row whose audio is not at its end
+takes part in the next round.
+
+Equal to alone: at temperature 0 and float32 each row's text is what `WhisperModel.transcribe` gives for
+that audio segment alone. One deliberate difference: alone, faster-whisper detects the language in a
+second encoding that shows one more frame (10 ms of padding) than generation sees; here both use one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+from faster_whisper import WhisperModel
+
+from protocol.errors import OutOfMemory
+from protocol.options import Options
+from protocol.request import MIN_SAMPLES
+from workers.engine.base import Outcome, Row, Samples
+from workers.engine.listener import Listener
+from workers.engine.loading import load_model, shown_name, unavailable
+from workers.engine.vocabulary import Vocabulary
+
+#: What CTranslate2 and cuBLAS write when the device is full (OpenNMT/CTranslate2, `src/cuda`).
+_OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed")
+
+
+class FasterWhisperEngine:
+    """The seam over `faster_whisper.WhisperModel`; `load` comes before all else."""
+
+    def __init__(
+        self, model: str = "demo", *, device: str = "auto", compute_type: str = "auto", cpu_threads: int = 0
+    ) -> None:
+        """The arguments are those of `workers.engine.loading.load_model`; nothing is loaded yet."""
+        self.model = shown_name(model)
+        self._load = partial(
+            load_model, model, device=device, compute_type=compute_type, cpu_threads=cpu_threads
+        )
+        self._whisper: WhisperModel
+        self._vocabulary: Vocabulary
+
+    def load(self) -> None:
+        """Load the weights and hear a moment of silence.
+
+        Raises:
+            EngineError: `MODEL_UNAVAILABLE`, with the model and the reason.
+        """
+        self._whisper = self._load()
+        try:
+            self._vocabulary = Vocabulary.of(self._whisper)
+            self.run([self.prepare(np.zeros(MIN_SAMPLES, np.float32), Options())])
+        except (RuntimeError, ValueError, OutOfMemory) as error:  # such as a CUDA library missed only in use
+            raise unavailable(self.model, error) from error
+
+    def prepare(self, samples: Samples, options: Options) -> Row:
+        """Compute the log-mel features just as faster-whisper does: ``[n_mels, n_frames]``, float32."""
+        return Row(samples=samples, options=options, features=self._whisper.feature_extractor(samples))
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """One outcome for each row, in order; see the head of this module.
+
+        Raises:
+            OutOfMemory: the device, or this process, could not hold the batch.
+        """
+        listeners = [Listener(row, self._vocabulary) for row in rows]
+        while listening := [listener for listener in listeners if listener.is_listening]:
+            for group in groups_of_one_shape(listening):
+                self._listen(group)
+        return [listener.outcome() for listener in listeners]
+
+    def _listen(self, group: Sequence[Listener]) -> None:
+        with memory_errors_renamed(len(group)):
+            encoded = self._whisper.encode(np.stack([listener.window() for listener in group]))
+            self._detect_languages(encoded, group)
+            results = self._generate(encoded, group)
+        for listener, result in zip(group, results, strict=True):
+            listener.hear(result)
+
+    def _detect_languages(self, encoded: Any, group: Sequence[Listener]) -> None:
+        if all(listener.language for listener in group):
+            return
+        found = self._whisper.model.detect_language(encoded)
+        for listener, ((token, probability), *_) in zip(group, found, strict=True):
+            if listener.language is None:
+                listener.speaks(token.strip("<|>"), probability)
+
+    def _generate(self, encoded: Any, group: Sequence[Listener]) -> list[Any]:
+        prompts = [listener.prompt() for listener in group]
+        shared = group[0].options  # equal in all rows: `compatibility_key`
+        longest = self._whisper.max_length
+        if shared.max_new_tokens is not None:
+            longest = len(prompts[0]) + shared.max_new_tokens
+        results: list[Any] = self._whisper.model.generate(
+            encoded,
+            prompts,
+            beam_size=shared.beam_size,
+            patience=shared.patience,
+            length_penalty=shared.length_penalty,
+            repetition_penalty=shared.repetition_penalty,
+            no_repeat_ngram_size=shared.no_repeat_ngram_size,
+            max_length=longest,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=shared.suppress_blank,
+            suppress_tokens=self._vocabulary.suppressed,
+            max_initial_timestamp_index=round(shared.max_initial_timestamp / self._whisper.time_precision),
+        )
+        return results
+
+
+def groups_of_one_shape(listeners: Sequence[Listener]) -> list[list[Listener]]:
+    """Listeners whose prompts may share one `generate`, in order of first appearance."""
+    groups: dict[tuple[int, int], list[Listener]] = {}
+    for listener in listeners:
+        groups.setdefault(listener.prompt_shape(), []).append(listener)
+    return list(groups.values())
+
+
+@contextmanager
+def memory_errors_renamed(n_rows: int) -> Iterator[None]:
+    """Turn what CTranslate2 raises when memory runs out into `OutOfMemory`; let anything else pass."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        full = isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
+        if not full:
+            raise
+        raise OutOfMemory(f"{n_rows} rows do not fit into the device's memory") from error
