@@ -1,0 +1,62 @@
+"""The `segue` command: its verbs and nothing else."""
+
+from __future__ import annotations
+
+import typer
+
+from cli import flower, requests, worker
+from cli.demo.command import demo
+from cli.exits import Verbs
+
+app = typer.Typer(
+    name="segue",
+    cls=Verbs,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help=(
+        "Single audio segments in, batched through one speech-to-text engine, transcripts out by request id."
+        "\n\n"
+        "To see it work, with nothing installed but this: `segue demo`"
+        "\n\n"
+        "To use it: start Redis, then `segue worker --model small`, then"
+        " `segue transcribe *.wav`. REDIS_URL says where Redis is."
+    ),
+    epilog=(
+        "Exit status: 0 all done, 1 some input failed, 2 wrong usage, 3 Redis or worker unreachable,"
+        " 4 timeout, 130 Ctrl-C."
+    ),
+    rich_markup_mode=None,  # Rich triples the time that `segue --help` takes
+)
+
+_ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+for verb in (
+    demo,
+    worker.worker,
+    flower.flower,
+    requests.transcribe,
+    requests.submit,
+    requests.status,
+    requests.result,
+    requests.queue,
+):
+    takes_more = verb in (worker.worker, flower.flower)
+    app.command(context_settings=_ANY if takes_more else None)(verb)
+
+
+@app.command(context_settings=_ANY, add_help_option=False)
+def config(context: typer.Context) -> None:
+    """Show what is set, and where: `segue config check`."""
+    from cli.config import app as verbs
+
+    verbs(context.args, prog_name="segue config")
+
+
+def run() -> None:
+    """Entry point of the `segue` command."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,193 @@
+"""The `segue` command: what it starts, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.flower import asks_who_is_there, is_loopback
+from cli.main import app
+from cli.worker import checked_environment
+from workers.settings import NAMES
+
+#: What a verb may need but `segue --help` must not pay for.
+HEAVY = "celery kombu redis numpy pydantic rich faster_whisper ctranslate2 av flower workers producer"
+
+
+Started = list[tuple[list[str], dict[str, str]]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is set where the tests run stays out of them."""
+    for name in ("SEGUE_CONFIG", "FLOWER_BASIC_AUTH", "FLOWER_AUTH", *(name.env for name in NAMES)):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """The URL of a Redis that is not there."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
+
+
+@pytest.fixture
+def no_audio(tmp_path: Path) -> Path:
+    """A file that is not audio."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a sound")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """What would have taken the place of this process: command line and environment."""
+    calls: Started = []
+    monkeypatch.setattr(os, "execve", lambda _, command, environ: calls.append((command, environ)))
+    return calls
+
+
+def segue(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """Who asks for help gets it at once: no verb's libraries are loaded before the verb runs."""
+    script = f"""if True:
+        import sys, cli.main
+        print(*sorted(set({HEAVY!r}.split()) & set(sys.modules)))
+    """
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert loaded.stdout.split() == []
+
+
+def test_help_names_every_verb_and_exit_status() -> None:
+    """Who has read `segue --help` knows what there is and what an exit status means."""
+    shown = segue("--help").stdout
+    for verb in "demo worker flower transcribe submit status result queue config".split():
+        assert f"\n  {verb} " in shown
+    for status in ("0 all done", "1 some", "2 wrong", "3 Redis", "4 timeout", "130 Ctrl-C"):
+        assert status in " ".join(shown.split())
+
+
+def test_no_first_sentence_is_cut_off() -> None:
+    """Every verb says in one whole line what it is for."""
+    assert "..." not in segue("--help").stdout.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["transcribe"],
+        ["no-such-verb"],
+        ["queue", "--no-such-option"],
+        ["submit", "a.wav", "--priority", "soon"],
+        ["demo", "--segments", "0"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    """A command line that makes no sense does nothing and says so."""
+    asked = segue(*arguments)
+    assert asked.exit_code == 2
+    assert "Error" in asked.stderr
+
+
+def test_an_unknown_language_is_wrong_usage(no_audio: Path) -> None:
+    """An option that would fail for every file is refused once, before anything is submitted."""
+    asked = segue("transcribe", no_audio, "--language", "klingon")
+    assert asked.exit_code == 2
+    assert asked.stderr.startswith("segue: unknown language 'klingon'")
+
+
+def test_an_impossible_request_id_is_wrong_usage(nowhere: str) -> None:
+    """An id that no request can have is named, whether or not Redis is there."""
+    asked = segue("status", "not an id", "--redis-url", nowhere)
+    assert asked.exit_code == 2
+    assert "not an id" in asked.stderr
+
+
+@pytest.mark.parametrize("verb", [["queue"], ["status", "some-id"], ["result", "some-id"]])
+def test_no_redis_ends_with_3(verb: list[str], nowhere: str) -> None:
+    """Unreachable is a status of its own, and one line instead of a traceback."""
+    asked = segue(*verb, "--redis-url", nowhere)
+    assert asked.exit_code == 3
+    assert asked.stderr.startswith("segue: Redis did not answer")
+    assert asked.stderr.count("\n") == 1
+
+
+def test_a_worker_gets_its_options_through_the_environment(tmp_path: Path) -> None:
+    """What is given becomes the variable of the same setting; what is not given is left alone."""
+    config = tmp_path / "segue.yaml"
+    config.write_text("device: cpu\n")
+    flags = {"model": "demo", "max_batch_size": "4", "batching_enabled": False, "engine": None}
+    assert checked_environment(config, flags) == {
+        "SEGUE_MODEL": "demo",
+        "SEGUE_MAX_BATCH_SIZE": "4",
+        "SEGUE_BATCHING_ENABLED": "False",
+        "SEGUE_CONFIG": str(config),
+    }
+
+
+def test_a_worker_with_wrong_settings_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every mistake is named at once, wherever it was made, before Celery is started."""
+    monkeypatch.setenv("SEGUE_MAX_BATCH_WAIT_MS", "soon")
+    asked = segue("worker", "--max-batch-size", "0", "--engine", "steam")
+    assert asked.exit_code == 2
+    for mistake in ("--max-batch-size is '0'", "--engine is 'steam'", "SEGUE_MAX_BATCH_WAIT_MS is 'soon'"):
+        assert mistake in asked.stderr
+
+
+def test_a_worker_is_celerys_own(started: Started) -> None:
+    """Celery takes the place of this process, so that signals reach it; its own options come last."""
+    segue("worker", "--model", "demo", "--log-level", "DEBUG", "--hostname", "gpu1@%h")
+    ((command, environ),) = started
+    assert command[:6] == [sys.executable, "-m", "celery", "-A", "workers", "worker"]
+    assert command[6:9] == ["--task-events", "--loglevel", "DEBUG"]
+    assert command[-2:] == ["--hostname", "gpu1@%h"]
+    assert environ["SEGUE_MODEL"] == "demo"
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "", "::", "192.0.2.7", "myhost"])  # noqa: S104 - refused
+def test_flower_is_not_opened_without_a_password(address: str, started: Started) -> None:
+    """Everyone who reaches Flower can read and revoke; without a password that is only this machine."""
+    asked = segue("flower", f"--address={address}")
+    assert (asked.exit_code, started) == (2, [])
+    assert "FLOWER_BASIC_AUTH" in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("environ", "options", "asks"),
+    [
+        ({"FLOWER_BASIC_AUTH": "me:secret"}, [], True),
+        ({"FLOWER_AUTH": ".*@example\\.com"}, [], True),
+        ({}, ["--basic-auth=me:secret"], True),
+        ({}, ["--basic_auth=me:secret"], True),
+        ({}, [], False),
+        ({"FLOWER_BASIC_AUTH": ""}, ["--basic-auth="], False),
+        ({}, ["--auto-refresh=true"], False),
+    ],
+)
+def test_flower_is_closed_by_a_password(environ: dict[str, str], options: list[str], asks: bool) -> None:
+    """A user and password, or a login elsewhere, from a variable or an option; an empty one is none."""
+    assert asks_who_is_there(environ, options) is asks
+
+
+def test_loopback_needs_no_password() -> None:
+    """Nobody else can reach these."""
+    assert all(map(is_loopback, ["127.0.0.1", "127.1.2.3", "::1", "localhost"]))
+
+
+def test_flower_runs_beside_the_worker(started: Started) -> None:
+    """On the worker's application, since another one would count the wrong lists, and on the same Redis."""
+    segue("flower", "--redis-url", "redis://192.0.2.7/0", "--max-tasks=10")
+    ((command, environ),) = started
+    assert command[1:6] == ["-m", "celery", "-A", "workers", "flower"]
+    assert command[6:] == ["--address=127.0.0.1", "--port=5555", "--max-tasks=10"]
+    assert environ["REDIS_URL"] == "redis://192.0.2.7/0"
