@@ -1,16 +1,17 @@
 """The Celery application of the worker and of Flower."""
 
 import logging
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import after_setup_logger
 
 from workers.settings import Settings, load_settings
 
-#: Batches' worth of messages that a worker holds: the one that runs and the next. More would starve
-#: its idle neighbours (simulated with 4 workers: a prefetch of 64 instead of one next batch makes the
-#: mean latency 4.6 times as long; see docs/decisions/).
+#: Batches' worth of messages that a worker holds with kombu's own transport: the one that runs and the
+#: next. More would starve its idle neighbours; see docs/decisions/.
 BATCHES_HELD = 2
 
 
@@ -36,9 +37,11 @@ def make_app(settings: Settings) -> App:
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]
 def _one_line_per_batch(**_: Any) -> None:
-    """Celery's own lines per task are turned off: `workers.dispatcher` writes one per batch."""
+    """Celery's own lines per task are turned off: `workers.run` writes one per batch."""
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Said at every lost connection, about a setting that celeryconfig.py makes.
+    warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 
 app = make_app(load_settings())

@@ -28,12 +28,19 @@ from workers.engine.base import compatibility_key
 from workers.engine_process import EngineLost, EngineProcess
 from workers.run import Run, Work
 from workers.settings import Batching, Settings
-from workers.settle import BatchedBackend, Outcome, settle
+from workers.settle import BatchedBackend, Outcome, Writes, settle
+from workers.transport.claims import LeaseLost
 
 log = logging.getLogger(__name__)
 
 #: A request that takes its engine down this often while it runs alone is given up.
 DEATHS_ALONE = 2
+
+#: Pause before results that Redis did not take are written again, in seconds.
+WRITE_AGAIN_SECONDS = 0.5
+
+#: Most requests with a countdown or ETA that a worker holds; the others wait in Redis for another.
+MOST_DELAYED = 1_000
 
 
 class Dispatcher:
@@ -52,6 +59,10 @@ class Dispatcher:
         self._running: Run | None = None
         self._engine: EngineProcess | None = None
         self._hub: Hub | None = None
+        self._unwritten: list[Writes] = []
+        self._delayed: dict[int, Any] = {}
+        self._fetch: Callable[[], None] = _nothing
+        self._starts_soon = False
         self._window_alarm: Any = None
         self._budget_alarm: Any = None
 
@@ -64,6 +75,18 @@ class Dispatcher:
         self._engine = engine
         self._start_if_due()
 
+    def use_fetch(self, fetch: Callable[[], None]) -> None:
+        """Call `fetch` when the engine becomes free: it claims, and adds, up to `wanted` messages."""
+        self._fetch = fetch
+
+    def wanted(self) -> int:
+        """How many more messages this worker could run right now: none while its engine is busy."""
+        if self._engine is None or self._running is not None or self._unwritten:
+            return 0
+        if len(self._delayed) >= MOST_DELAYED:
+            return 0
+        return max(0, self._cap.size - len(self._batcher))
+
     @property
     def has_engine(self) -> bool:
         """Whether a loaded engine is there."""
@@ -71,6 +94,7 @@ class Dispatcher:
 
     def add(self, message: Any, request: Request | RequestError) -> None:
         """Let a request wait for its batch; one that makes no sense is settled with its error at once."""
+        self._delayed.pop(id(message), None)
         if isinstance(request, RequestError):
             self._settle([(message, request)])
         elif not self._takes_over(message):
@@ -83,12 +107,27 @@ class Dispatcher:
                 cost=request.payload.seconds,
             )
             self._wait(Work(message=message, request=request, item=item))
-            self._start_if_due()
+            self._start_soon()
+
+    def delay(self, message: Any) -> None:
+        """A request waits for its time outside the batcher; `add` follows."""
+        self._delayed[id(message)] = message
+
+    def forget_delayed(self) -> list[Any]:
+        """The messages of requests that wait for their time, which nobody waits for here any more."""
+        delayed, self._delayed = self._delayed, {}
+        return [request.message for request in delayed.values()]
 
     def forget_waiting(self) -> None:
         """Drop whatever has not started: the connection is gone, and the broker delivers it again."""
         self._waiting.clear()
         self._batcher.clear()
+
+    def start_anew(self) -> None:
+        """The lease was lost: what waits here, and what is due later, runs elsewhere now."""
+        self.forget_waiting()
+        self._delayed.clear()
+        self._unwritten.clear()
 
     def forget_audio(self, request_id: str) -> None:
         """Remove the audio of a request that will never run."""
@@ -101,6 +140,7 @@ class Dispatcher:
             return
         outcomes = run.outcomes(report, ended_at=self._clock.now(), worker=self._worker)
         self._remember_memory(run, report["out_of_memory_at"])
+        self._fetch()
         self._start_if_due()
         run.log(report, outcomes)
         superseded = [message for work in run.works for message in work.superseded]
@@ -129,10 +169,19 @@ class Dispatcher:
             log.warning("batch %d did not end within %.0f s; it goes back", self._running.number, timeout)
         else:
             self.on_report(report)
+        self._write_again()
 
     # What follows is how a batch starts …
 
+    def _start_soon(self) -> None:
+        """Start on the event loop's next turn, when all that has come in this one has been added."""
+        if self._starts_soon or self._hub is None:
+            return
+        self._starts_soon = True
+        self._hub.call_soon(self._start_if_due)
+
     def _start_if_due(self) -> None:
+        self._starts_soon = False
         while self._engine is not None and self._running is None:
             batch = self._batcher.take(self._clock.now(), self._cap.size)
             if batch is None:
@@ -166,6 +215,7 @@ class Dispatcher:
             if work.request.request_id in finished:
                 task_ready(work.message)
                 work.message.acknowledge()
+                self.forget_audio(work.request.request_id)
         return [work for work in wanted if work.request.request_id not in finished]
 
     def _mark_started(self, request_ids: Sequence[str]) -> set[str]:
@@ -223,11 +273,23 @@ class Dispatcher:
         *,
         engine_seconds: float = 0.0,
     ) -> None:
-        """Settle, and survive a Redis that is away: what is not acknowledged is delivered again."""
+        self._write(settle(self._backend, outcomes, superseded, engine_seconds=engine_seconds))
+
+    def _write(self, writes: Writes) -> None:
+        """Write, and keep what a Redis that is away or full does not take."""
         try:
-            settle(self._backend, outcomes, superseded, engine_seconds=engine_seconds)
+            self._backend.write(writes)
         except redis.RedisError as error:
-            log.error("could not store %d results, they will be computed again: %s", len(outcomes), error)
+            log.error("could not store %d results, trying again: %s", len(writes.results), error)
+            self._unwritten.append(writes)
+            self._call_later(WRITE_AGAIN_SECONDS, self._write_again)
+        except LeaseLost as lost:
+            log.warning("%s", lost)
+
+    def _write_again(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        for writes in unwritten:
+            self._write(writes)
 
     def _wait(self, work: Work) -> None:
         self._waiting[work.item.id] = work
@@ -255,6 +317,10 @@ def limits_of(batching: Batching) -> Limits:
         min_batch_size=batching.min_batch_size,
         max_batch_wait=batching.max_batch_wait,
     )
+
+
+def _nothing() -> None:
+    """What fetches when kombu's own transport delivers by itself."""
 
 
 def _cancel(alarm: Any) -> None:

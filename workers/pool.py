@@ -7,13 +7,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import redis
 from celery.concurrency.base import BasePool, apply_target
 from celery.exceptions import WorkerShutdown
 from kombu.asynchronous import Hub
 
+from protocol.routing import TASK_NAME
 from workers.dispatcher import Dispatcher
 from workers.engine_process import EngineLost, EngineProcess
 from workers.settle import BatchedBackend
+from workers.transport import channel
+from workers.transport.claims import Claims, LeaseLost, connect
+from workers.transport.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +48,12 @@ class EnginePool(BasePool):  # type: ignore[misc]
         self._hub: Hub | None = None
         self._restart_delay = RESTART_DELAY
         backend = BatchedBackend(app=self.app, url=self._settings.redis_url)
-        self.app.tasks["workers.transcribe"].backend = backend
+        self.app.tasks[TASK_NAME].backend = backend
         self.dispatcher = Dispatcher(self._settings, backend, self._hostname)
+        self._claims = None
+        if self._settings.transport == "claim":
+            self._claims = backend.claims = Claims(connect(self._settings.redis_url))
+            self._keeper = Keeper(self._claims, self._on_lease_lost)
 
     def on_start(self) -> None:
         """Start the engine and wait until its model is loaded: no message is taken before."""
@@ -58,7 +67,16 @@ class EnginePool(BasePool):  # type: ignore[misc]
         elif "failed" in report:
             self._refuse_to_start(report["failed"])
         else:
+            self._begin_claiming()
             self._on_ready(report["ready"])
+
+    def _begin_claiming(self) -> None:
+        if self._claims is None:
+            return
+        self._keeper.start()
+        channel.install(self._claims, self.dispatcher.wanted)
+        self.dispatcher.use_fetch(channel.fetch)
+        self.app.conf.broker_read_url = channel.claim_url(self._settings.redis_url)
 
     def register_with_event_loop(self, loop: Hub) -> None:
         """Listen to the engine on the worker's event loop; called again after each reconnect."""
@@ -68,8 +86,15 @@ class EnginePool(BasePool):  # type: ignore[misc]
             loop.add_reader(self._engine.fileno(), self._on_readable)
 
     def flush(self) -> None:
-        """The connection to the broker is gone, and the messages that wait here with it."""
-        self.dispatcher.forget_waiting()
+        """The connection to the broker is gone: kombu's messages go with it, claimed ones stay ours."""
+        if self._claims is None:
+            self.dispatcher.forget_waiting()
+            return
+        for message in self.dispatcher.forget_delayed():  # Celery has stopped their timers
+            try:
+                self._claims.put_back(message.delivery_tag)
+            except (redis.RedisError, LeaseLost) as error:
+                log.warning("could not put a delayed request back: %s", error)
 
     def on_apply(
         self,
@@ -86,12 +111,14 @@ class EnginePool(BasePool):  # type: ignore[misc]
     def on_stop(self) -> None:
         """Finish the running batch within the grace, then end the engine."""
         self.dispatcher.finish(self._settings.shutdown_grace)
+        self._stop_claiming()
         self._threads.shutdown(cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
 
     def on_terminate(self) -> None:
         """End at once; what runs is delivered again."""
+        self._stop_claiming()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._engine is not None:
             self._engine.kill()
@@ -108,6 +135,22 @@ class EnginePool(BasePool):  # type: ignore[misc]
             "model": self._settings.model,
             "processes": [self._engine.pid] if self._engine is not None else [],
         }
+
+    def _on_lease_lost(self) -> None:
+        """Called on the keeper's thread: what waits here runs elsewhere."""
+        if self._hub is not None:
+            self._hub.call_soon(self.dispatcher.start_anew)
+
+    def _stop_claiming(self) -> None:
+        if self._claims is None:
+            return
+        self._keeper.stop()
+        try:
+            returned = self._claims.give_back()
+        except redis.RedisError as error:
+            log.warning("could not hand anything back, the lease will run out: %s", error)
+        else:
+            log.info("handed %d requests back", returned)
 
     def _on_readable(self) -> None:
         if self._engine is None:

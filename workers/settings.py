@@ -114,6 +114,8 @@ class Settings(_Block):
     compute_type: ComputeType = "auto"
     cpu_threads: int = Field(0, ge=0, le=1024)
     """0 takes all cores."""
+    transport: Literal["claim", "redis"] = "claim"
+    """How messages are taken: "claim" loses none and recovers in seconds; "redis" is kombu's own."""
     batch_timeout: Seconds = Field(300.0, ge=0.1, le=DAY)
     """How long a batch may take, in seconds, before its engine process is killed."""
     load_timeout: Seconds = Field(600.0, ge=0.1, le=DAY)

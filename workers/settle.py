@@ -24,6 +24,7 @@ from kombu.transport.virtual import QoS
 
 from protocol.errors import EngineError, TranscriptionError
 from protocol.routing import payload_key
+from workers.transport.claims import Claims, Result
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,8 @@ def current_outcome() -> Outcome:
 class Writes:
     """What a batch has to write, held back until it is whole."""
 
-    results: list[tuple[str, bytes | str, int | None]] = field(default_factory=list)
+    results: list[tuple[str, bytes | str, int]] = field(default_factory=list)
+    """Key, value, and for how many seconds it is kept."""
     acknowledged: list[Any] = field(default_factory=list)
     payloads: list[str] = field(default_factory=list)
 
@@ -58,6 +60,8 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
     """Celery's Redis result backend, which can hold back results and write them together."""
 
     writes: Writes | None = None
+    claims: Claims | None = None
+    """How to write if the messages were claimed; None if kombu's own transport delivers them."""
 
     def _store_result(
         self,
@@ -72,8 +76,8 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
         meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
-        expires = self.failure_expires if state == states.FAILURE else self.expires
-        self.writes.results.append((self.get_key_for_task(task_id), self.encode(meta), expires))
+        ttl = self.failure_expires if state == states.FAILURE else self.expires
+        self.writes.results.append((self.get_key_for_task(task_id), self.encode(meta), ttl))
         return result
 
     def started(self, request_ids: Sequence[str], worker: str) -> set[str]:
@@ -100,21 +104,35 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         }
 
     @contextmanager
-    def together(self) -> Iterator[Writes]:
-        """Hold back what is stored and acknowledged inside, and write it in one transaction at the end."""
+    def held_back(self) -> Iterator[Writes]:
+        """Hold back what is stored inside, for `write` to write together."""
         self.writes = writes = Writes()
         try:
             yield writes
         finally:
             self.writes = None
-        self.ensure(self._write, (writes,), max_retries=5)
+
+    def write(self, writes: Writes) -> None:
+        """Write a batch's results and acknowledgements and remove its audio, in one transaction.
+
+        Safe to repeat.
+
+        Raises:
+            redis.RedisError: Redis is away or full; nothing is known to be written.
+            LeaseLost: the messages run elsewhere; nothing was written.
+        """
+        if self.claims is not None:
+            results = [Result(key=key, value=value, ttl=ttl) for key, value, ttl in writes.results]
+            self.claims.settle(results, [one.delivery_tag for one in writes.acknowledged], writes.payloads)
+        else:
+            self._write_for_kombu(writes)
         for message in writes.acknowledged:
             _mark_acknowledged(message)
 
-    def _write(self, writes: Writes) -> None:
+    def _write_for_kombu(self, writes: Writes) -> None:
         with self.client.pipeline(transaction=True) as pipe:
-            for key, value, expires in writes.results:
-                pipe.set(key, value, ex=expires or None)
+            for key, value, ttl in writes.results:
+                pipe.set(key, value, ex=ttl)
                 pipe.publish(key, value)
             for message in writes.acknowledged:
                 qos = message.channel.qos
@@ -131,8 +149,8 @@ def settle(
     superseded: Sequence[Any] = (),
     *,
     engine_seconds: float,
-) -> None:
-    """Trace, store, acknowledge and announce each outcome of a batch.
+) -> Writes:
+    """Trace and announce each outcome of a batch; returns what `BatchedBackend.write` has to write.
 
     Args:
         backend: where the results go; on the same Redis as the messages.
@@ -140,13 +158,14 @@ def settle(
         superseded: earlier deliveries of the same requests, which only need to be acknowledged.
         engine_seconds: length of the engine call, shown as each task's runtime.
     """
-    with backend.together() as writes:
+    with backend.held_back() as writes:
         for message, outcome in finished:
             message.acknowledge_with(writes)
             _trace(message, outcome, engine_seconds)
             if message.is_finished:
                 writes.payloads.append(payload_key(message.id))
         writes.acknowledged.extend(earlier.message for earlier in superseded)
+    return writes
 
 
 def _trace(message: Any, outcome: Outcome, engine_seconds: float) -> None:

@@ -158,6 +158,7 @@ def _wait_until_due(
         dispatcher.add(received, request)
         consumer.qos.decrement_eventually()
 
+    dispatcher.delay(received)
     consumer.qos.increment_eventually()
     due_at = to_timestamp(timezone.to_system(received.eta))
     # The request is the timer's first argument because that is where `inspect scheduled` looks for it.

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import redis
 from numpy.typing import NDArray
 
@@ -19,17 +20,21 @@ Noise = Callable[..., NDArray[np.int16]]
 
 WAIT = 60.0
 
+#: The claim transport, and kombu's own as its fallback.
+TRANSPORTS = ("claim", "redis")
+
 
 def text_of(audio: NDArray[np.int16]) -> str:
     return fingerprint(audio.astype(np.float32) / np.float32(32_768))
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_sigterm_finishes_the_batch_and_hands_back_the_rest(
-    start_worker: StartWorker, client: Client, noise: Noise
+    start_worker: StartWorker, client: Client, noise: Noise, transport: str
 ) -> None:
     """At SIGTERM the running batch gets its results, what waited goes back, and the next worker has it."""
     tickets = [client.submit(noise(number)) for number in range(12)]
-    first = start_worker("first", fake_fixed_ms=1_000, max_batch_size=4)
+    first = start_worker("first", fake_fixed_ms=1_000, max_batch_size=4, transport=transport)
     first.wait_for_line(r"batch 1: ", WAIT)
     os.kill(first.pid, signal.SIGTERM)
     assert first.stop() == 0
@@ -57,11 +62,12 @@ def test_killed_worker_takes_its_engine_along(
             pass
 
 
+@pytest.mark.parametrize("transport", TRANSPORTS)
 def test_cut_connections_lose_nothing(
-    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise, transport: str
 ) -> None:
     """Connections cut in the middle of work: the worker comes back and every request gets its result."""
-    worker = start_worker(fake_fixed_ms=300)
+    worker = start_worker(fake_fixed_ms=300, transport=transport)
     tickets = []
     for round_number in range(3):
         tickets += [client.submit(noise(round_number * 10 + number)) for number in range(10)]
@@ -71,6 +77,42 @@ def test_cut_connections_lose_nothing(
         text_of(noise(number)) for number in range(30)
     ]
     assert worker.poll() is None
+
+
+def test_killed_workers_requests_run_elsewhere(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """SIGKILL in the middle of a batch: a living worker has its requests as soon as the lease has run out."""
+    doomed = start_worker("doomed", fake_fixed_ms=60_000)
+    tickets = [client.submit(noise(number), request_id=f"k-{number}") for number in range(5)]
+    while client.statuses([ticket.request_id for ticket in tickets]).count(Status.RUNNING) < 2:
+        pass
+    start_worker("heir")
+    os.kill(doomed.pid, signal.SIGKILL)
+    assert [ticket.result(WAIT).text for ticket in tickets] == [text_of(noise(n)) for n in range(5)]
+    assert not list(redis_client.scan_iter("segue:inflight:*", count=1_000))[1:]
+
+
+def test_late_result_of_a_lost_lease_is_refused(
+    start_worker: StartWorker, client: Client, noise: Noise
+) -> None:
+    """A worker that was stopped longer than its lease finds its batch done by another, and starts anew."""
+    sleeper = start_worker("sleeper", fake_fixed_ms=2_000)
+    ticket = client.submit(noise(1), priority="urgent")
+    while ticket.status is not Status.RUNNING:
+        pass
+    frozen = [sleeper.pid, *_children(sleeper.pid)]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    start_worker("heir")
+    assert ticket.result(WAIT).timings is not None
+    for pid in frozen:
+        os.kill(pid, signal.SIGCONT)
+    sleeper.wait_for_line("this worker starts anew", WAIT)
+    receipt = ticket.result(WAIT).timings
+    assert receipt is not None
+    assert receipt.worker == "heir@test"
+    assert client.submit(noise(2), priority="urgent").result(WAIT).text == text_of(noise(2))
 
 
 def test_revived_engine_serves_on(start_worker: StartWorker, client: Client, noise: Noise) -> None:

@@ -1,0 +1,125 @@
+"""Promise: the command line does what the Python client does, and its exit status says how it went."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.main import app
+from tests.integration.conftest import StartWorker
+from workers.demo import speech
+
+FILES = [str(clip.path) for clip in speech()[:3]]
+
+pytestmark = pytest.mark.usefixtures("redis_client")
+
+
+@pytest.fixture(autouse=True)
+def tests_own_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command finds the tests' Redis, empty."""
+    monkeypatch.setenv("REDIS_URL", redis_url)
+    monkeypatch.delenv("REDIS_PASSWORD_FILE", raising=False)
+
+
+@pytest.fixture
+def no_audio(tmp_path: Path) -> str:
+    """A file that is not audio."""
+    path = tmp_path / "notes.txt"
+    path.write_text("not a sound")
+    return str(path)
+
+
+def segue(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_transcripts_come_in_the_order_of_the_files(start_worker: StartWorker) -> None:
+    """One line of JSON per file: the transcript, its receipt, and which file it is of."""
+    start_worker()
+    asked = segue("transcribe", *FILES, "--format", "json", "--timeout", "60")
+    assert (asked.exit_code, asked.stderr) == (0, "")
+    lines = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert [line["input"] for line in lines] == FILES
+    assert all(line["text"] and line["timings"]["batch_size"] for line in lines)
+
+
+def test_a_bad_file_fails_alone(start_worker: StartWorker, no_audio: str) -> None:
+    """The others have their line of text; the bad one is named on standard error, and the status is 1."""
+    start_worker()
+    asked = segue("transcribe", FILES[0], no_audio, FILES[1], "--timeout", "60")
+    assert asked.exit_code == 1
+    assert len(asked.stdout.splitlines()) == 2
+    assert asked.stderr.startswith(f"segue: {no_audio}: ")
+
+
+def test_a_bad_file_has_its_line_of_json(start_worker: StartWorker, no_audio: str) -> None:
+    """With JSON the lines match the files, whatever became of them."""
+    start_worker()
+    asked = segue("transcribe", no_audio, FILES[0], "--format", "json", "--timeout", "60")
+    first, second = map(json.loads, asked.stdout.splitlines())
+    assert (first["input"], first["error"]["retryable"]) == (no_audio, False)
+    assert second["text"]
+
+
+def test_submit_now_and_collect_later(start_worker: StartWorker) -> None:
+    """Ids are all one needs: submitted, counted, looked for and collected by separate commands."""
+    submitted = segue("submit", *FILES[:2], "--priority", "bulk")
+    ids = submitted.stdout.split()
+    assert segue("queue").stdout == "urgent\t0\nnormal\t0\nbulk\t2\n"
+    assert segue("status", *ids).stdout == f"{ids[0]}\tqueued\n{ids[1]}\tqueued\n"
+    start_worker()
+    collected = segue("result", *ids, "--timeout", "60")
+    assert (collected.exit_code, len(collected.stdout.splitlines())) == (0, 2)
+    assert segue("status", ids[1]).stdout == f"{ids[1]}\tcompleted\n"
+    assert segue("queue").stdout == "urgent\t0\nnormal\t0\nbulk\t0\n"
+
+
+def test_submit_goes_on_after_a_bad_file(no_audio: str) -> None:
+    """Good files get their ids, and the status tells that not all did."""
+    submitted = segue("submit", no_audio, FILES[0])
+    assert (submitted.exit_code, len(submitted.stdout.split())) == (1, 1)
+    assert no_audio in submitted.stderr
+
+
+def test_an_unknown_request_is_a_failure() -> None:
+    """Nobody will ever have a transcript of it."""
+    asked = segue("status", "never-submitted")
+    assert (asked.exit_code, asked.stdout) == (1, "never-submitted\tunknown\n")
+
+
+def test_a_timeout_ends_with_4_and_names_what_goes_on() -> None:
+    """Time is up, the request is not: its id is there to ask again with."""
+    asked = segue("transcribe", FILES[0], "--timeout", "0.1")
+    assert asked.exit_code == 4
+    assert f"segue: {FILES[0]}: goes on as request " in asked.stderr
+
+
+def test_nobody_there_to_transcribe_ends_with_3(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting for ever is no answer: who waits without a timeout is told that there is no worker."""
+    monkeypatch.setattr("cli.outcomes.ASK_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr("cli.presence.ANSWER_SECONDS", 0.2)
+    asked = segue("transcribe", FILES[0])
+    assert asked.exit_code == 3
+    assert "goes on as request" in asked.stderr
+    assert "no worker answers" in asked.stderr
+
+
+def test_a_slow_worker_is_waited_for(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as a worker answers, who waits without a timeout goes on waiting."""
+    monkeypatch.setattr("cli.outcomes.ASK_AFTER_SECONDS", 0.1)
+    start_worker(fake_fixed_ms=1_000)
+    asked = segue("transcribe", FILES[0])
+    assert (asked.exit_code, len(asked.stdout.splitlines())) == (0, 1)
+
+
+def test_standard_output_is_only_transcripts(start_worker: StartWorker) -> None:
+    """In a pipe there is no progress bar, on either stream."""
+    start_worker()
+    command = [sys.executable, "-m", "cli.main", "transcribe", FILES[0], "--timeout", "60"]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
+    assert (len(asked.stdout.splitlines()), asked.stderr) == (1, "")
