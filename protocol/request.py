@@ -88,7 +88,7 @@ def wrong_length(samples: int) -> RequestError:
     if samples < MIN_SAMPLES:
         return RequestError(f"the audio lasts {seconds:.4f} s, the shortest is {MIN_SECONDS} s", "TOO_SHORT")
     return RequestError(
-        f"the audio lasts {seconds:.1f} s, the longest audio segment is {MAX_SECONDS:.0f} s", "TOO_LONG"
+        f"the audio lasts {seconds:.2f} s, the longest audio segment is {MAX_SECONDS:.0f} s", "TOO_LONG"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
-from celery.signals import after_setup_logger
+from celery.signals import after_setup_logger, worker_ready
 
 from workers.settings import Settings, load_settings
 
@@ -40,7 +40,11 @@ def _one_line_per_batch(**_: Any) -> None:
     """Celery's own lines per task are turned off: `workers.run` writes one per batch."""
     for name in ("celery.app.trace", "celery.worker.strategy", "celery.worker.request"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Said at every lost connection, about a setting that celeryconfig.py makes.
+
+
+@worker_ready.connect  # type: ignore[untyped-decorator]
+def _no_advice_at_lost_connections(**_: Any) -> None:
+    """Celery repeats at each of them what a setting will be by default, which celeryconfig.py makes."""
     warnings.filterwarnings("ignore", category=CPendingDeprecationWarning)
 
 

@@ -296,10 +296,12 @@ class Dispatcher:
         self._batcher.add(work.item)
 
     def _takes_over(self, message: Any) -> bool:
-        """After a reconnect a running request comes again: its work goes on under the new message."""
-        for work in self._running.works if self._running else ():
-            if work.message.id == message.id:
-                work.superseded.append(work.message)
+        """After a reconnect a request may come again: its work goes on under the new message."""
+        running = self._running.works if self._running else ()
+        for work in (*running, *self._waiting.values()):
+            if work.message.id == message.id and work.message.message is not message.message:
+                if work.message.message.delivery_tag != message.message.delivery_tag:
+                    work.superseded.append(work.message)
                 work.message = message
                 return True
         return False

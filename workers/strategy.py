@@ -89,6 +89,8 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
             raise
         except Exception as error:  # whatever else a stranger's message does to the constructor
             raise InvalidTaskError(f"malformed message: {type(error).__name__}: {error}") from error
+        if not isinstance(received.id, str) or not received.id:
+            raise InvalidTaskError(f"the task id is {repr(received.id)[:40]}, not text")
         if (received.expires or received.id in revoked) and received.revoked():
             dispatcher.forget_audio(received.id)
             return

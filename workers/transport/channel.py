@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import redis
 from kombu.asynchronous import Hub
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
@@ -147,12 +148,15 @@ class Channel(stock.Channel):
 
     def fetch(self) -> None:
         """Claim what waits, if there is room for it."""
-        wanted = self.wanted()
+        undelivered = self.claims.undelivered
+        wanted = self.wanted() - len(undelivered)
         if self._may_wait and wanted > 0:
             claimed = self._claim(wanted)
             self._may_wait = len(claimed) == wanted
-            for one in claimed:
-                self._deliver(one)
+            undelivered.extend(claimed)
+        while undelivered:
+            self._deliver(undelivered[0])
+            undelivered.popleft()
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Called on each turn of the event loop while there is room: fetch, or wait for the bells."""
@@ -174,13 +178,15 @@ class Channel(stock.Channel):
     def _deliver(self, claimed: Claimed) -> None:
         """Hand a message to Celery under its place in the in-flight record, where kombu keeps its tag.
 
-        Whatever a stranger's message breaks on its way is that message's end and nobody else's.
+        If the connection breaks meanwhile, the message is delivered again on the next. Whatever else a
+        stranger's message breaks on its way is that message's end and nobody else's. (kombu counts
+        `KeyError` among its connection errors, hence redis-py's own here.)
         """
         try:
             message = json.loads(claimed.message)
             message["properties"]["delivery_tag"] = claimed.tag
             self.connection._deliver(message, QUEUE)
-        except self.connection_errors:
+        except (redis.ConnectionError, redis.TimeoutError, OSError):
             raise
         except Exception as error:
             log.exception("malformed message put on the dead list: %s", type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,12 +82,15 @@ class Claims:
             for name in ("claim", "renew", "give_back", "put_back", "settle")
         )
         self.worker_id = ""
+        self.undelivered: deque[Claimed] = deque()
+        """Claimed, and not handed to Celery yet; outlives the connection it was claimed on."""
         self._heard_of = 0
 
     def take_lease(self) -> None:
         """Begin a new life: a new id, with nothing in flight."""
         worker_id = uuid4().hex
         self._renew(keys=[LEASES], args=[worker_id, _milliseconds(LEASE_SECONDS), "take"])
+        self.undelivered.clear()
         self.worker_id, self._heard_of = worker_id, 0
 
     def renew(self) -> None:
