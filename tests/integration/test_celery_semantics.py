@@ -132,19 +132,22 @@ def test_countdown_delays_a_request(
     assert client.get("later").result(WAIT).text == text_of(noise(1))
 
 
-def test_inspect_sees_active_and_reserved(
-    start_worker: StartWorker, client: Client, celery_app: Celery, noise: Noise
+@pytest.mark.parametrize(("transport", "held"), [("claim", 0), ("redis", 2)])
+def test_inspect_sees_what_the_worker_holds(
+    start_worker: StartWorker, client: Client, celery_app: Celery, noise: Noise, transport: str, held: int
 ) -> None:
-    """`celery inspect` shows the batch that runs and what waits for the next."""
-    worker = start_worker(fake_fixed_ms=5_000, max_batch_size=2)
+    """`celery inspect` shows the batch that runs, and what waits here; claims hold nothing others could run."""
+    worker = start_worker(fake_fixed_ms=5_000, max_batch_size=2, transport=transport)
     tickets = client.submit_many([noise(number) for number in range(4)])
     inspect = celery_app.control.inspect(timeout=10, limit=1)
     while not (active := {one["id"] for one in inspect.active()["w@test"]}):
         pass
-    while len(reserved := {one["id"] for one in inspect.reserved()["w@test"]}) < 2:
+    while len(reserved := {one["id"] for one in inspect.reserved()["w@test"]} - active) < held:
         pass
     assert len(active) == 2
-    assert active | reserved == {one.request_id for one in tickets}
+    assert len(reserved) == held
+    assert active | reserved <= {one.request_id for one in tickets}
+    assert sum(client.queue_depth().values()) == 2 - held
     worker.stop()
 
 
