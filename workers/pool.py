@@ -15,6 +15,7 @@ from kombu.asynchronous import Hub
 from protocol.routing import TASK_NAME
 from workers.dispatcher import Dispatcher
 from workers.engine_process import EngineLost, EngineProcess
+from workers.redis_check import UnfitRedis, check_redis
 from workers.settle import BatchedBackend
 from workers.transport import channel
 from workers.transport.claims import Claims, LeaseLost, connect
@@ -50,13 +51,18 @@ class EnginePool(BasePool):  # type: ignore[misc]
         backend = BatchedBackend(app=self.app, url=self._settings.redis_url)
         self.app.tasks[TASK_NAME].backend = backend
         self.dispatcher = Dispatcher(self._settings, backend, self._hostname)
+        self._connection = connect(self._settings.redis_url)
         self._claims = None
         if self._settings.transport == "claim":
-            self._claims = backend.claims = Claims(connect(self._settings.redis_url))
+            self._claims = backend.claims = Claims(self._connection)
             self._keeper = Keeper(self._claims, self._on_lease_lost)
 
     def on_start(self) -> None:
         """Start the engine and wait until its model is loaded: no message is taken before."""
+        try:
+            check_redis(self._connection)
+        except (UnfitRedis, redis.RedisError) as error:
+            self._refuse_to_start(str(error))
         self._engine = EngineProcess(self._settings)
         try:
             report = self._engine.receive(self._settings.load_timeout)
@@ -201,6 +207,6 @@ class EnginePool(BasePool):  # type: ignore[misc]
         engine.close()
 
     def _refuse_to_start(self, why: str) -> None:
-        log.critical("no engine, so no work is taken: %s", why)
+        log.critical("no work is taken: %s", why)
         self._forget_engine()
         raise WorkerShutdown(1)

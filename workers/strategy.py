@@ -26,6 +26,9 @@ from protocol.routing import priority_from_number
 from protocol.wire import decode_request
 from workers.settle import Writes
 
+#: Events that are published together: a whole batch's in one message (Celery: 24 at a time).
+EVENT_BUFFER = 512
+
 #: Order of the task's parameters, for senders that use positional arguments.
 PARAMETERS = ("audio", "options", "submitted_at", "v")
 
@@ -66,6 +69,8 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     eventer = consumer.event_dispatcher
     kind = create_request_cls(Message, task, consumer.pool, consumer.hostname, eventer, app=app)
     revoked = consumer.controller.state.revoked
+    if eventer is not None:
+        eventer.buffer_limit = EVENT_BUFFER
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **_: Any) -> None:
         if body is not None:
