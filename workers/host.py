@@ -134,6 +134,7 @@ def make_engine(settings: Settings) -> Engine:
         device=settings.device,
         compute_type=settings.compute_type,
         cpu_threads=settings.cpu_threads or os.cpu_count() or 1,
+        audio_context=settings.audio_context,
     )
 
 

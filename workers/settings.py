@@ -114,6 +114,8 @@ class Settings(_Block):
     compute_type: ComputeType = "auto"
     cpu_threads: int = Field(0, ge=0, le=1024)
     """0 takes all cores."""
+    audio_context: Literal["auto", "full", "bucketed"] = "auto"
+    """Short audio: padded to 30 s, or to one of a few lengths; "auto" is what the model allows."""
     transport: Literal["claim", "redis"] = "claim"
     """How messages are taken: "claim" loses none and recovers in seconds; "redis" is kombu's own."""
     batch_timeout: Seconds = Field(300.0, ge=0.1, le=DAY)

@@ -1,4 +1,4 @@
-"""What every engine promises, whatever is behind it: the fake one and faster-whisper with the demo model."""
+"""What every engine promises, whatever is behind it: the fake one, and faster-whisper with the demo model."""
 
 from dataclasses import dataclass
 
@@ -28,12 +28,13 @@ class Subject:
         return self.engine.run([self.engine.prepare(samples, options) for samples, options in asked])
 
 
-@pytest.fixture(scope="module", params=["fake", "faster-whisper"])
+@pytest.fixture(scope="module", params=["fake", "full context", "bucketed context"])
 def subject(request: pytest.FixtureRequest) -> Subject:
+    french = Options(beam_size=1, language="fr")  # the demo model has none
     engines = {
         "fake": Subject(FakeEngine(), Options(beam_size=1, initial_prompt="refuse")),
-        # The demo model has no French.
-        "faster-whisper": Subject(FasterWhisperEngine(device="cpu"), Options(beam_size=1, language="fr")),
+        "full context": Subject(FasterWhisperEngine(device="cpu", audio_context="full"), french),
+        "bucketed context": Subject(FasterWhisperEngine(device="cpu", audio_context="bucketed"), french),
     }
     chosen = engines[request.param]
     chosen.engine.load()

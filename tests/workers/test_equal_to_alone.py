@@ -2,8 +2,8 @@
 
 One hundred audio segments of all kinds, in batches of 8 strangers (requests that share nothing but
 what one engine call must share), against `WhisperModel.transcribe` at temperature 0 with the same
-options, float32 on the CPU. Compared character for character: language, text, and the times and text
-of each segment.
+options, float32 and full context on the CPU. Compared character for character: language, text, and the
+times and text of each segment.
 """
 
 import random
@@ -158,7 +158,7 @@ class Bench:
     """One loaded model, used in a batch by our engine and alone by faster-whisper's own code."""
 
     def __init__(self) -> None:
-        self.engine = FasterWhisperEngine("demo", device="cpu", compute_type="float32")
+        self.engine = FasterWhisperEngine("demo", device="cpu", compute_type="float32", audio_context="full")
         self.engine.load()
         self.whisper = load_model("demo", device="cpu", compute_type="float32")
         self.windows_after_the_first = 0

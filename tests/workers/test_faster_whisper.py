@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from faster_whisper import decode_audio
 
@@ -80,12 +81,22 @@ def refusal(outcome: Outcome) -> RequestError:
 
 def test_a_batch_without_prompts_is_one_encode_and_one_generate() -> None:
     """Languages named or not, and both tasks: the encoder, the costliest part, runs once."""
-    engine = FasterWhisperEngine("demo", device="cpu")
+    engine = FasterWhisperEngine("demo", device="cpu", audio_context="full")
     engine.load()
     recording = engine._whisper.model = RecordingModel(engine._whisper.model)
     run(engine, Options(language="de"), Options(), Options(task="translate"))
     assert [what for what, *_ in recording.asked] == ["encode", "detect_language", "generate"]
     assert recording.asked[0][1] == [3, 80, 3000]
+
+
+def test_short_rows_are_encoded_together_at_their_own_length() -> None:
+    """Rows of one bucket share a call, and a long row does not make the short ones dear."""
+    engine = FasterWhisperEngine("demo", device="cpu")
+    engine.load()
+    recording = engine._whisper.model = RecordingModel(engine._whisper.model)
+    lengths = [1.5, 10.0, 1.9]
+    engine.run([engine.prepare(np.zeros(int(n * 16_000), np.float32), Options()) for n in lengths])
+    assert [shape for what, shape, _ in recording.asked if what == "encode"] == [[2, 80, 200], [1, 80, 1200]]
 
 
 def test_the_model_is_asked_what_faster_whisper_asks_it() -> None:
@@ -103,7 +114,7 @@ def test_the_model_is_asked_what_faster_whisper_asks_it() -> None:
         initial_prompt="Madrid",
         hotwords="Berlin",
     )
-    engine = FasterWhisperEngine("demo", device="cpu")
+    engine = FasterWhisperEngine("demo", device="cpu", audio_context="full")
     engine.load()
     recording = engine._whisper.model = RecordingModel(engine._whisper.model)
     run(engine, options)

@@ -8,6 +8,7 @@ import pytest
 from protocol.errors import RequestError
 from protocol.options import Options
 from workers.engine.base import Heard, Row
+from workers.engine.context import BUCKETED
 from workers.engine.listener import Listener
 from workers.engine.loading import load_model
 from workers.engine.vocabulary import Vocabulary
@@ -147,6 +148,34 @@ def test_a_prompt_that_outgrows_the_decoder_is_refused_only_if_it_is_needed(voca
     unfinished.hear(Result(spoken(vocabulary, 0.0, " Yes, that is right.", 4.0, 4.0)))
     assert heard(finished).text == "Yes, that is right."
     assert isinstance(unfinished.outcome(), RequestError)
+
+
+def test_a_shortened_window_is_padded_to_its_bucket(vocabulary: Vocabulary) -> None:
+    """Ten seconds are encoded as twelve; where text stands is reckoned from the ten."""
+    samples = TEN_SECONDS
+    row = Row(
+        samples=samples,
+        options=Options(language="en"),
+        features=vocabulary.whisper.feature_extractor(samples),
+    )
+    bucketed = Listener(row, vocabulary, BUCKETED)
+    assert bucketed.window().shape == (80, 1200)
+    assert not bucketed.window()[:, 1000:].any()
+    bucketed.hear(Result(spoken(vocabulary, 0.0, " Yes, that is right.")))
+    assert not bucketed.is_listening
+    assert heard(bucketed).segments[0].end == 10.0
+
+
+def test_what_is_left_goes_to_a_bucket_of_its_own(vocabulary: Vocabulary) -> None:
+    """After a window that ends at seven seconds of ten, three seconds are encoded, at their place in time."""
+    features = vocabulary.whisper.feature_extractor(TEN_SECONDS)
+    row = Listener(
+        Row(samples=TEN_SECONDS, options=Options(language="en"), features=features), vocabulary, BUCKETED
+    )
+    row.hear(Result(spoken(vocabulary, 0.0, " Yes,", 7.0, 7.0, " that")))
+    assert row.window_length == 300
+    row.hear(Result(spoken(vocabulary, 0.0, " that is right.", 2.5)))
+    assert [(part.start, part.end) for part in heard(row).segments] == [(0.0, 7.0), (7.0, 9.5)]
 
 
 def test_windows_are_padded_to_thirty_seconds(vocabulary: Vocabulary) -> None:

@@ -51,6 +51,7 @@ CHOICES = {
     "compute_type": tuple(
         "auto default float32 float16 bfloat16 int16 int8 int8_float32 int8_float16 int8_bfloat16".split()
     ),
+    "audio_context": ("auto", "full", "bucketed"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 

@@ -3,13 +3,15 @@
 A round: the windows of all unfinished rows are encoded together, the language of each row that did not
 name one is detected in that same encoder output, and text is generated with a prompt a row, so that
 languages and tasks mix. CTranslate2 demands that the transcript starts at the same place in every
-prompt and takes one maximum length a call, so rows whose prompts differ in shape go in groups; a batch
-without prompts is one group, hence one encode and one generate. A row whose audio is not at its end
-takes part in the next round.
+prompt and takes one maximum length a call, so rows whose prompts differ in shape go in groups, and so do
+rows whose windows are encoded at different lengths (`context`); at full context a batch without prompts
+is one group, hence one encode and one generate. A row whose audio is not at its end takes part in the
+next round.
 
-Equal to alone: at temperature 0 and float32 each row's text is what `WhisperModel.transcribe` gives for
-that audio segment alone. One deliberate difference: alone, faster-whisper detects the language in a
-second encoding that shows one more frame (10 ms of padding) than generation sees; here both use one.
+Equal to alone: at temperature 0, float32 and full context each row's text is what
+`WhisperModel.transcribe` gives for that audio segment alone. One deliberate difference: alone,
+faster-whisper detects the language in a second encoding that shows one more frame (10 ms of padding)
+than generation sees; here both use one.
 """
 
 from __future__ import annotations
@@ -26,8 +28,10 @@ from protocol.errors import OutOfMemory
 from protocol.options import Options
 from protocol.request import MIN_SAMPLES
 from workers.engine.base import Outcome, Row, Samples
+from workers.engine.context import AudioContext, Wish, chosen_context
+from workers.engine.features import LogMel
 from workers.engine.listener import Listener
-from workers.engine.loading import load_model, shown_name, unavailable
+from workers.engine.loading import load_model, model_folder, shown_name, unavailable
 from workers.engine.vocabulary import Vocabulary
 
 #: What CTranslate2 and cuBLAS write when the device is full (OpenNMT/CTranslate2, `src/cuda`).
@@ -38,14 +42,23 @@ class FasterWhisperEngine:
     """The seam over `faster_whisper.WhisperModel`; `load` comes before all else."""
 
     def __init__(
-        self, model: str = "demo", *, device: str = "auto", compute_type: str = "auto", cpu_threads: int = 0
+        self,
+        model: str = "demo",
+        *,
+        device: str = "auto",
+        compute_type: str = "auto",
+        cpu_threads: int = 0,
+        audio_context: Wish = "auto",
     ) -> None:
-        """The arguments are those of `workers.engine.loading.load_model`; nothing is loaded yet."""
+        """The arguments are those of `load_model` and `chosen_context`; nothing is loaded yet."""
         self.model = shown_name(model)
+        self._choose_context = partial(chosen_context, audio_context, model_folder(model))
         self._load = partial(
             load_model, model, device=device, compute_type=compute_type, cpu_threads=cpu_threads
         )
         self._whisper: WhisperModel
+        self._context: AudioContext
+        self._log_mel: LogMel
         self._vocabulary: Vocabulary
 
     def load(self) -> None:
@@ -55,15 +68,17 @@ class FasterWhisperEngine:
             EngineError: `MODEL_UNAVAILABLE`, with the model and the reason.
         """
         self._whisper = self._load()
+        self._context = self._choose_context()
         try:
             self._vocabulary = Vocabulary.of(self._whisper)
+            self._log_mel = LogMel(self._whisper.feature_extractor)
             self.run([self.prepare(np.zeros(MIN_SAMPLES, np.float32), Options())])
         except (RuntimeError, ValueError, OutOfMemory) as error:  # such as a CUDA library missed only in use
             raise unavailable(self.model, error) from error
 
     def prepare(self, samples: Samples, options: Options) -> Row:
-        """Compute the log-mel features just as faster-whisper does: ``[n_mels, n_frames]``, float32."""
-        return Row(samples=samples, options=options, features=self._whisper.feature_extractor(samples))
+        """Compute the log-mel features as faster-whisper does: ``[n_mels, n_frames]``, float32."""
+        return Row(samples=samples, options=options, features=self._log_mel(samples))
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order; see the head of this module.
@@ -71,7 +86,7 @@ class FasterWhisperEngine:
         Raises:
             OutOfMemory: the device, or this process, could not hold the batch.
         """
-        listeners = [Listener(row, self._vocabulary) for row in rows]
+        listeners = [Listener(row, self._vocabulary, self._context) for row in rows]
         while listening := [listener for listener in listeners if listener.is_listening]:
             for group in groups_of_one_shape(listening):
                 self._listen(group)
@@ -118,10 +133,10 @@ class FasterWhisperEngine:
 
 
 def groups_of_one_shape(listeners: Sequence[Listener]) -> list[list[Listener]]:
-    """Listeners whose prompts may share one `generate`, in order of first appearance."""
-    groups: dict[tuple[int, int], list[Listener]] = {}
+    """Listeners that may share one `encode` and one `generate`, in order of first appearance."""
+    groups: dict[tuple[int, int, int], list[Listener]] = {}
     for listener in listeners:
-        groups.setdefault(listener.prompt_shape(), []).append(listener)
+        groups.setdefault(listener.shape(), []).append(listener)
     return list(groups.values())
 
 

@@ -3,7 +3,8 @@
 This is the body of faster-whisper's seek loop (`WhisperModel.generate_segments`, 1.2.1) at temperature
 0, turned inside out: the engine encodes and generates for many listeners at once and hands each its
 own result. A window is at most 30 s; where the model's last timestamp lies inside it, the next window
-starts there. Positions in the audio are in frames of 10 ms.
+starts there. Positions in the audio are in frames of 10 ms. Padding, however long, is not part of the
+audio: timestamps and the next window are reckoned from the frames that hold some.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ from numpy.typing import NDArray
 from protocol.errors import RequestError
 from protocol.transcript import Segment
 from workers.engine.base import Heard, Outcome, Row
+from workers.engine.context import FULL, AudioContext
 from workers.engine.vocabulary import Vocabulary
 
 
 class Listener:
     """The seek loop of one row, one step at a time."""
 
-    def __init__(self, row: Row, vocabulary: Vocabulary) -> None:
+    def __init__(self, row: Row, vocabulary: Vocabulary, context: AudioContext = FULL) -> None:
         self.options = row.options
         self.language = row.options.language if vocabulary.is_multilingual else "en"
         """None until it is detected."""
         self._language_probability = 1.0
         self._vocabulary = vocabulary
+        self._context = context
         self._whisper = vocabulary.whisper
         self._features: NDArray[np.float32] = row.features
         self._seek = 0
@@ -46,9 +49,14 @@ class Listener:
         return self._refusal is None and self._seek < self._content_frames
 
     def window(self) -> NDArray[np.float32]:
-        """The features to encode next, padded with zeros: shape ``[n_mels, 3000]``."""
+        """The features to encode next, padded with zeros: shape ``[n_mels, window_length]``."""
         window = self._features[:, self._seek : self._seek + self._window_frames]
-        return np.asarray(pad_or_trim(window), dtype=np.float32)
+        return np.asarray(pad_or_trim(window, self.window_length), dtype=np.float32)
+
+    @property
+    def window_length(self) -> int:
+        """At how many frames the next window is encoded; 3000 with the full context."""
+        return self._context.padded(self._window_frames)
 
     def speaks(self, language: str, probability: float) -> None:
         """Take the language detected in the first window."""
@@ -66,10 +74,13 @@ class Listener:
         )
         return prompt
 
-    def prompt_shape(self) -> tuple[int, int]:
-        """Where the transcript starts in the prompt, and its length; neither depends on the language."""
+    def shape(self) -> tuple[int, int, int]:
+        """What rows of one call share: window length, and where in a prompt of what length the text starts.
+
+        None of them depends on the language.
+        """
         prompt = self.prompt()
-        return prompt.index(self._tokenizer().sot), len(prompt)
+        return self.window_length, prompt.index(self._tokenizer().sot), len(prompt)
 
     def hear(self, result: Any) -> None:
         """Take the `WhisperGenerationResult` of the current window and move on."""

@@ -78,12 +78,17 @@ def chosen_compute_type(compute_type: str, device: str) -> str:
     return CPU_COMPUTE_TYPE
 
 
-def _folder_or_id(name: str) -> str:
+def model_folder(name: str) -> Path | None:
+    """The folder that `name` means; None for a size or a hub id, which faster-whisper looks up."""
     if name == DEMO:
-        return str(demo.model_path())
-    if not _is_folder(name):
+        return demo.model_path()
+    return Path(name).expanduser() if _is_folder(name) else None
+
+
+def _folder_or_id(name: str) -> str:
+    folder = model_folder(name)
+    if folder is None:
         return name
-    folder = Path(name).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError("there is no such folder")
     return str(folder)

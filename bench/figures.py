@@ -1,0 +1,142 @@
+"""What the engine benchmark found: ratios, and everything as one JSON object."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.engine import PIPELINE_SIZE, Measured, Texts, Way
+from bench.rounds import Timed
+
+#: What the predecessor's document claims, by batch size: seconds a sample, and times faster than one by one.
+PREDECESSOR = {1: (0.312, 1.0), 2: (0.198, 1.6), 4: (0.102, 3.1), 8: (0.089, 3.5)}
+
+#: The libraries in which the time is spent.
+LIBRARIES = ("ctranslate2", "faster-whisper", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One way, beside faster-whisper's two at the same wish for a language."""
+
+    way: Way
+    seconds_per_clip: float
+    against_loop: float
+    """How many times faster than `WhisperModel.transcribe` in a loop."""
+    against_pipeline: float
+    """How many times faster than `BatchedInferencePipeline`."""
+    texts_as_loop: int
+    """How many of the texts are what the loop gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A line of the predecessor's table, measured here."""
+
+    context: str
+    batch_size: int
+    seconds_per_sample: float
+    total_seconds: float
+    speedup: float
+    """Against batches of one, in the same context."""
+
+
+def figures_of(measured: Measured) -> list[Figure]:
+    """A figure for each way, in the order in which they ran."""
+    return [_figure(way, measured.ways, len(measured.clips)) for way in measured.ways]
+
+
+def table_of(table: Mapping[Way, Timed[Texts]], n_samples: int) -> list[Line]:
+    """The predecessor's table, once for each context."""
+    alone = {way.context: timed.seconds for way, timed in table.items() if way.batch_size == 1}
+    return [
+        Line(
+            context=way.context,
+            batch_size=way.batch_size,
+            seconds_per_sample=timed.seconds / n_samples,
+            total_seconds=timed.seconds,
+            speedup=alone[way.context] / timed.seconds,
+        )
+        for way, timed in table.items()
+    ]
+
+
+def as_json(measured: Measured, n_samples: int) -> dict[str, Any]:
+    """Everything, with what is needed to judge it; lengths of time are in seconds."""
+    seconds = [clip.seconds for clip in measured.clips]
+    return {
+        "machine": machine(),
+        "settings": {
+            "model": "demo",
+            "device": "cpu",
+            "compute_type": "float32",
+            "cpu_threads": measured.cpu_threads,
+            "beam_size": 1,
+            "timestamps": True,
+        },
+        "clips": {
+            "count": len(seconds),
+            "shortest": round(min(seconds), 3),
+            "longest": round(max(seconds), 3),
+            "total": round(sum(seconds), 3),
+        },
+        "rounds": measured.rounds,
+        "figures": [
+            _rounded({**asdict(figure.way), **_without_way(figure)}) for figure in figures_of(measured)
+        ],
+        "table": {
+            "samples": n_samples,
+            "lines": [_rounded(asdict(line)) for line in table_of(measured.table, n_samples)],
+            "predecessor": [
+                {"batch_size": size, "seconds_per_sample": each, "speedup": speedup}
+                for size, (each, speedup) in PREDECESSOR.items()
+            ],
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What this ran on, and how busy that was when it ended."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "load": [round(load, 2) for load in os.getloadavg()],
+        "python": platform.python_version(),
+        **{name: version(name) for name in LIBRARIES},
+    }
+
+
+def _figure(way: Way, ways: Mapping[Way, Timed[Texts]], n_clips: int) -> Figure:
+    timed = ways[way]
+    loop = ways[Way(who="loop", context="full", batch_size=1, language=way.language)]
+    pipeline = ways[Way(who="pipeline", context="full", batch_size=PIPELINE_SIZE, language=way.language)]
+    return Figure(
+        way=way,
+        seconds_per_clip=timed.seconds / n_clips,
+        against_loop=loop.seconds / timed.seconds,
+        against_pipeline=pipeline.seconds / timed.seconds,
+        texts_as_loop=sum(one == other for one, other in zip(timed.answer, loop.answer, strict=True)),
+    )
+
+
+def _without_way(figure: Figure) -> dict[str, Any]:
+    return {name: value for name, value in asdict(figure).items() if name != "way"}
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: round(value, 5) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown"
+    )
