@@ -34,6 +34,7 @@ FEATURES = {
     "chunk_length": 30,
     "n_fft": 400,
     "feature_extractor_type": "WhisperFeatureExtractor",
+    "audio_context": "bucketed",  # trained on windows of many lengths: see workers/engine/context.py
 }
 
 

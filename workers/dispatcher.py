@@ -7,40 +7,30 @@ from the engine process, and the only thing waited for is the next of either, or
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 import redis
-from celery.worker.state import task_ready
+from celery.worker.state import revoked, task_ready
 from kombu.asynchronous import Hub
 
 from batching.batch import Batch
-from batching.batcher import Batcher
-from batching.item import Item
-from batching.limits import Limits, SizeCap
 from protocol.clock import SharedClock
 from protocol.errors import GaveUp, RequestError
 from protocol.request import Request
-from protocol.routing import PRIORITY_NUMBERS, payload_key
-from workers.engine.base import compatibility_key
+from protocol.routing import payload_key
 from workers.engine_process import EngineLost, EngineProcess
 from workers.run import Run, Work
-from workers.settings import Batching, Settings
-from workers.settle import BatchedBackend, Outcome, Writes, settle
-from workers.transport.claims import LeaseLost
+from workers.settings import Settings
+from workers.settle import BatchedBackend, Outcome, settle
+from workers.waiting import Waiting
+from workers.writer import Writer
 
 log = logging.getLogger(__name__)
 
 #: A request that takes its engine down this often while it runs alone is given up.
 DEATHS_ALONE = 2
-
-#: Pause before results that Redis did not take are written again, in seconds.
-WRITE_AGAIN_SECONDS = 0.5
-
-#: Most requests with a countdown or ETA that a worker holds; the others wait in Redis for another.
-MOST_DELAYED = 1_000
 
 
 class Dispatcher:
@@ -51,16 +41,13 @@ class Dispatcher:
         self._backend = backend
         self._worker = worker
         self._clock = SharedClock(backend.client.time)
-        self._batcher = Batcher(limits_of(settings.batching))
-        self._cap = SizeCap(self._batcher.limits.max_batch_size)
-        self._waiting: dict[Hashable, Work] = {}
-        self._item_ids = count()
+        self._waiting = Waiting(settings.batching)
         self._numbers = count(1)
         self._running: Run | None = None
+        self._abandoned: Run | None = None
         self._engine: EngineProcess | None = None
         self._hub: Hub | None = None
-        self._unwritten: list[Writes] = []
-        self._delayed: dict[int, Any] = {}
+        self._writer = Writer(backend, self._call_later)
         self._fetch: Callable[[], None] = _nothing
         self._starts_soon = False
         self._window_alarm: Any = None
@@ -81,11 +68,9 @@ class Dispatcher:
 
     def wanted(self) -> int:
         """How many more messages this worker could run right now: none while its engine is busy."""
-        if self._engine is None or self._running is not None or self._unwritten:
+        if self._engine is None or self._running is not None or self._writer.is_behind:
             return 0
-        if len(self._delayed) >= MOST_DELAYED:
-            return 0
-        return max(0, self._cap.size - len(self._batcher))
+        return self._waiting.room
 
     @property
     def has_engine(self) -> bool:
@@ -94,40 +79,34 @@ class Dispatcher:
 
     def add(self, message: Any, request: Request | RequestError) -> None:
         """Let a request wait for its batch; one that makes no sense is settled with its error at once."""
-        self._delayed.pop(id(message), None)
         if isinstance(request, RequestError):
             self._settle([(message, request)])
         elif not self._takes_over(message):
-            now = self._clock.now()
-            item = Item(
-                id=next(self._item_ids),
-                key=compatibility_key(request.options),
-                rank=PRIORITY_NUMBERS[request.priority],
-                enqueued_at=min(now, request.submitted_at or now),
-                cost=request.payload.seconds,
-            )
-            self._wait(Work(message=message, request=request, item=item))
+            self._waiting.add(message, request, self._clock.now())
             self._start_soon()
 
     def delay(self, message: Any) -> None:
-        """A request waits for its time outside the batcher; `add` follows."""
-        self._delayed[id(message)] = message
+        """A request waits for its time; `is_due` and `add` follow when it has come."""
+        self._waiting.delay(message)
+
+    def is_due(self, message: Any) -> bool:
+        """Whether a delayed request, whose time has come, still waits here and not in the queue again."""
+        return self._waiting.is_due(message)
 
     def forget_delayed(self) -> list[Any]:
         """The messages of requests that wait for their time, which nobody waits for here any more."""
-        delayed, self._delayed = self._delayed, {}
-        return [request.message for request in delayed.values()]
+        return self._waiting.take_delayed()
 
     def forget_waiting(self) -> None:
         """Drop whatever has not started: the connection is gone, and the broker delivers it again."""
         self._waiting.clear()
-        self._batcher.clear()
 
     def start_anew(self) -> None:
-        """The lease was lost: what waits here, and what is due later, runs elsewhere now."""
-        self.forget_waiting()
-        self._delayed.clear()
-        self._unwritten.clear()
+        """The lease was lost: what waits or runs here, and what is due later, runs elsewhere now."""
+        self._abandoned = self._running
+        self._waiting.clear()
+        self._waiting.take_delayed()
+        self._writer.forget()
 
     def forget_audio(self, request_id: str) -> None:
         """Remove the audio of a request that will never run."""
@@ -143,6 +122,9 @@ class Dispatcher:
         self._fetch()
         self._start_if_due()
         run.log(report, outcomes)
+        if run is self._abandoned:
+            log.warning("batch %d came too late: its requests run elsewhere", run.number)
+            return
         superseded = [message for work in run.works for message in work.superseded]
         self._settle(outcomes, superseded, engine_seconds=report["engine"])
 
@@ -169,7 +151,7 @@ class Dispatcher:
             log.warning("batch %d did not end within %.0f s; it goes back", self._running.number, timeout)
         else:
             self.on_report(report)
-        self._write_again()
+        self._writer.write_again()
 
     # What follows is how a batch starts …
 
@@ -183,14 +165,14 @@ class Dispatcher:
     def _start_if_due(self) -> None:
         self._starts_soon = False
         while self._engine is not None and self._running is None:
-            batch = self._batcher.take(self._clock.now(), self._cap.size)
-            if batch is None:
+            taken = self._waiting.take(self._clock.now())
+            if taken is None:
                 self._wake_when_due()
                 return
-            self._start(self._engine, batch)
+            self._start(self._engine, *taken)
 
-    def _start(self, engine: EngineProcess, batch: Batch) -> None:
-        works = self._still_wanted([self._waiting.pop(item.id) for item in batch.items])
+    def _start(self, engine: EngineProcess, batch: Batch, taken: Sequence[Work]) -> None:
+        works = self._still_wanted(taken)
         if not works:
             return
         self._running = run = Run(number=next(self._numbers), batch=batch, works=tuple(works))
@@ -203,31 +185,35 @@ class Dispatcher:
         run.accepted_by(engine.pid)
 
     def _still_wanted(self, works: Sequence[Work]) -> list[Work]:
-        """Without those revoked, expired or finished meanwhile; marks the others as started."""
+        """Without those revoked, cancelled, expired or finished meanwhile; marks the others as started."""
         wanted = []
         for work in works:
             if work.message.revoked():
                 self.forget_audio(work.request.request_id)
             else:
                 wanted.append(work)
-        finished = self._mark_started([work.request.request_id for work in wanted])
+        finished, cancelled = self._mark_started([work.request.request_id for work in wanted])
         for work in wanted:
             if work.request.request_id in finished:
                 task_ready(work.message)
                 work.message.acknowledge()
                 self.forget_audio(work.request.request_id)
-        return [work for work in wanted if work.request.request_id not in finished]
+            elif work.request.request_id in cancelled:
+                revoked.add(work.request.request_id)  # from here on Celery's own way: result, event, ack
+                work.message.revoked()
+                self.forget_audio(work.request.request_id)
+        return [work for work in wanted if work.request.request_id not in finished | cancelled]
 
-    def _mark_started(self, request_ids: Sequence[str]) -> set[str]:
+    def _mark_started(self, request_ids: Sequence[str]) -> tuple[set[str], set[str]]:
         try:
             return self._backend.started(request_ids, self._worker)
         except redis.RedisError as error:
             log.warning("could not mark %d requests as started: %s", len(request_ids), error)
-            return set()
+            return set(), set()
 
     def _wake_when_due(self) -> None:
         _cancel(self._window_alarm)
-        wake_at = self._batcher.wake_at(self._cap.size)
+        wake_at = self._waiting.wake_at()
         if wake_at is not None:
             self._window_alarm = self._call_later(max(0.0, wake_at - self._clock.now()), self._start_if_due)
 
@@ -249,21 +235,20 @@ class Dispatcher:
             times = f"{DEATHS_ALONE} times, running alone"
             self._settle([(work.message, GaveUp(f"the request took its engine down {times}: {how}"))])
             return
-        work.item = replace(work.item, id=next(self._item_ids), alone=True)
-        self._wait(work)
+        self._waiting.add_suspect(work)
 
     def _remember_memory(self, run: Run, failed_size: int | None) -> None:
         if not self._settings.batching.dynamic_batching:
             return
         if failed_size is None:
-            self._cap.ran_clean()
+            self._waiting.cap.ran_clean()
             return
-        self._cap.shrink(failed_size)
+        self._waiting.cap.shrink(failed_size)
         log.warning(
             "batch %d: out of memory at %d requests, batches hold %d from now on",
             run.number,
             failed_size,
-            self._cap.size,
+            self._waiting.cap.size,
         )
 
     def _settle(
@@ -273,32 +258,12 @@ class Dispatcher:
         *,
         engine_seconds: float = 0.0,
     ) -> None:
-        self._write(settle(self._backend, outcomes, superseded, engine_seconds=engine_seconds))
-
-    def _write(self, writes: Writes) -> None:
-        """Write, and keep what a Redis that is away or full does not take."""
-        try:
-            self._backend.write(writes)
-        except redis.RedisError as error:
-            log.error("could not store %d results, trying again: %s", len(writes.results), error)
-            self._unwritten.append(writes)
-            self._call_later(WRITE_AGAIN_SECONDS, self._write_again)
-        except LeaseLost as lost:
-            log.warning("%s", lost)
-
-    def _write_again(self) -> None:
-        unwritten, self._unwritten = self._unwritten, []
-        for writes in unwritten:
-            self._write(writes)
-
-    def _wait(self, work: Work) -> None:
-        self._waiting[work.item.id] = work
-        self._batcher.add(work.item)
+        self._writer.write(settle(self._backend, outcomes, superseded, engine_seconds=engine_seconds))
 
     def _takes_over(self, message: Any) -> bool:
         """After a reconnect a request may come again: its work goes on under the new message."""
-        running = self._running.works if self._running else ()
-        for work in (*running, *self._waiting.values()):
+        run = self._running if self._running is not self._abandoned else None
+        for work in (*(run.works if run else ()), *self._waiting.works()):
             if work.message.id == message.id and work.message.message is not message.message:
                 if work.message.message.delivery_tag != message.message.delivery_tag:
                     work.superseded.append(work.message)
@@ -308,17 +273,6 @@ class Dispatcher:
 
     def _call_later(self, delay: float, callback: Callable[..., None], *arguments: Any) -> Any:
         return self._hub.call_later(delay, callback, *arguments) if self._hub is not None else None
-
-
-def limits_of(batching: Batching) -> Limits:
-    """The batcher's limits for the operator's block; not enabled means one by one."""
-    if not batching.enabled:
-        return Limits(max_batch_size=1, min_batch_size=1, max_batch_wait=0.0)
-    return Limits(
-        max_batch_size=batching.max_batch_size,
-        min_batch_size=batching.min_batch_size,
-        max_batch_wait=batching.max_batch_wait,
-    )
 
 
 def _nothing() -> None:

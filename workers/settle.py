@@ -23,7 +23,7 @@ from celery.exceptions import Reject
 from kombu.transport.virtual import QoS
 
 from protocol.errors import EngineError, TranscriptionError
-from protocol.routing import payload_key
+from protocol.routing import cancel_key, payload_key
 from workers.transport.claims import Claims, Result
 
 log = logging.getLogger(__name__)
@@ -80,28 +80,34 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         self.writes.results.append((self.get_key_for_task(task_id), self.encode(meta), ttl))
         return result
 
-    def started(self, request_ids: Sequence[str], worker: str) -> set[str]:
-        """Mark requests as started, and return those that have a final result already.
+    def started(self, request_ids: Sequence[str], worker: str) -> tuple[set[str], set[str]]:
+        """Mark requests as started, and return those that must not: finished ones, and cancelled ones.
 
-        One round trip. A request that is finished is not computed again when its message comes twice.
+        One round trip, at one instant, so that a cancellation is either seen here or sees the start. A
+        request that is finished is not computed again when its message comes twice.
         """
+        if not request_ids:
+            return set(), set()
         keys = [self.get_key_for_task(request_id) for request_id in request_ids]
 
         def mark() -> list[Any]:
-            with self.client.pipeline(transaction=False) as pipe:
+            with self.client.pipeline(transaction=True) as pipe:
                 pipe.mget(keys)
+                pipe.mget([cancel_key(request_id) for request_id in request_ids])
                 for request_id, key in zip(request_ids, keys, strict=True):
                     meta = self._get_result_meta({"hostname": worker}, states.STARTED, None, None)
                     meta["task_id"] = request_id
                     pipe.set(key, self.encode(meta), ex=self.expires or None, nx=True)
-                return list(pipe.execute()[0])
+                return list(pipe.execute()[:2])
 
-        stored = self.ensure(mark, ())
-        return {
+        metas, marks = self.ensure(mark, ())
+        finished = {
             request_id
-            for request_id, meta in zip(request_ids, stored, strict=True)
+            for request_id, meta in zip(request_ids, metas, strict=True)
             if meta and self.decode_result(meta)["status"] in states.READY_STATES
         }
+        marked = {request_id for request_id, mark in zip(request_ids, marks, strict=True) if mark}
+        return finished, marked - finished
 
     @contextmanager
     def held_back(self) -> Iterator[Writes]:

@@ -161,8 +161,9 @@ def _wait_until_due(
     """Hold a request with ETA or countdown on Celery's timer; it does not count against the prefetch."""
 
     def due(received: Message) -> None:
-        task_reserved(received)
-        dispatcher.add(received, request)
+        if dispatcher.is_due(received):
+            task_reserved(received)
+            dispatcher.add(received, request)
         consumer.qos.decrement_eventually()
 
     dispatcher.delay(received)

@@ -136,7 +136,7 @@ def test_countdown_delays_a_request(
 def test_inspect_sees_what_the_worker_holds(
     start_worker: StartWorker, client: Client, celery_app: Celery, noise: Noise, transport: str, held: int
 ) -> None:
-    """`celery inspect` shows the batch that runs, and what waits here; claims hold nothing others could run."""
+    """`celery inspect` shows the batch that runs and what waits here; claims hold nothing for later."""
     worker = start_worker(fake_fixed_ms=5_000, max_batch_size=2, transport=transport)
     tickets = client.submit_many([noise(number) for number in range(4)])
     inspect = celery_app.control.inspect(timeout=10, limit=1)

@@ -8,7 +8,7 @@ if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
 local results = tonumber(ARGV[2])
 for i = 1, results do
   local key, value = KEYS[2 + i], ARGV[1 + 2 * i]
-  local stored = redis.call('GET', key)
+  local stored = redis.pcall('GET', key) -- an error if somebody put anything but a string there
   local readable, meta = pcall(cjson.decode, stored)
   local status = readable and type(meta) == 'table' and meta['status']
   if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then

@@ -1,0 +1,104 @@
+"""The requests that a worker holds and has not started: those waiting for a batch, and for their time."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+from batching.batch import Batch
+from batching.batcher import Batcher
+from batching.item import Item
+from batching.limits import Limits, SizeCap
+from protocol.request import Request
+from protocol.routing import PRIORITY_NUMBERS
+from workers.engine.base import compatibility_key
+from workers.run import Work
+from workers.settings import Batching
+
+#: Most requests with a countdown or ETA that a worker holds; the others wait in Redis for another.
+MOST_DELAYED = 1_000
+
+
+class Waiting:
+    """Works by the items that stand for them in the batcher. Not thread-safe."""
+
+    def __init__(self, batching: Batching) -> None:
+        limits = limits_of(batching)
+        self.cap = SizeCap(limits.max_batch_size)
+        self._batcher = Batcher(limits)
+        self._works: dict[Hashable, Work] = {}
+        self._delayed: dict[int, Any] = {}
+        self._item_ids = count()
+
+    @property
+    def room(self) -> int:
+        """How many more would fit into the next batch."""
+        if len(self._delayed) >= MOST_DELAYED:
+            return 0
+        return max(0, self.cap.size - len(self._batcher))
+
+    def add(self, message: Any, request: Request, now: float) -> None:
+        """Let a request wait for its batch; its age counts from when it was enqueued, on Redis's clock."""
+        item = Item(
+            id=next(self._item_ids),
+            key=compatibility_key(request.options),
+            rank=PRIORITY_NUMBERS[request.priority],
+            enqueued_at=min(now, request.submitted_at or now),
+            cost=request.payload.seconds,
+        )
+        self._put(Work(message=message, request=request, item=item))
+
+    def add_suspect(self, work: Work) -> None:
+        """Let a request wait to run alone: its batch took the engine down."""
+        work.item = replace(work.item, id=next(self._item_ids), alone=True)
+        self._put(work)
+
+    def take(self, now: float) -> tuple[Batch, list[Work]] | None:
+        """The batch that a free engine should run now, if any, with its works."""
+        batch = self._batcher.take(now, self.cap.size)
+        if batch is None:
+            return None
+        return batch, [self._works.pop(item.id) for item in batch.items]
+
+    def wake_at(self) -> float | None:
+        """When `take` has something to give if nothing else comes."""
+        return self._batcher.wake_at(self.cap.size)
+
+    def clear(self) -> None:
+        """Forget whatever waits for a batch."""
+        self._works.clear()
+        self._batcher.clear()
+
+    def works(self) -> list[Work]:
+        """Whatever waits for a batch."""
+        return list(self._works.values())
+
+    def delay(self, message: Any) -> None:
+        """A request waits for its time, outside the batcher."""
+        self._delayed[id(message)] = message
+
+    def is_due(self, message: Any) -> bool:
+        """The time of a delayed request has come: whether it still waits for it here."""
+        return self._delayed.pop(id(message), None) is not None
+
+    def take_delayed(self) -> list[Any]:
+        """The messages of all requests that wait for their time, which then wait here no more."""
+        delayed, self._delayed = self._delayed, {}
+        return [request.message for request in delayed.values()]
+
+    def _put(self, work: Work) -> None:
+        self._works[work.item.id] = work
+        self._batcher.add(work.item)
+
+
+def limits_of(batching: Batching) -> Limits:
+    """The batcher's limits for the operator's block; not enabled means one by one."""
+    if not batching.enabled:
+        return Limits(max_batch_size=1, min_batch_size=1, max_batch_wait=0.0)
+    return Limits(
+        max_batch_size=batching.max_batch_size,
+        min_batch_size=batching.min_batch_size,
+        max_batch_wait=batching.max_batch_wait,
+    )
