@@ -110,7 +110,7 @@ def policy(
     """Compare the batching policy with other servers' in simulated time; takes minutes.
 
     The batcher of the worker itself, against what is known of when the others dispatch, and against the
-    best that is possible. The same seeds give the same figures on every machine.
+    best that is possible. The same seeds give the same figures.
     """
     if plot and not find_spec("matplotlib"):
         raise ended(Exit.USAGE, "--plot needs matplotlib: pip install 'segue[bench]'")
