@@ -7,6 +7,7 @@ import typer
 from cli import flower, requests, worker
 from cli.demo.command import demo
 from cli.exits import Verbs
+from protocol.formats import FORMATS
 
 app = typer.Typer(
     name="segue",
@@ -31,6 +32,14 @@ app = typer.Typer(
 
 _ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
+
+def _spelled(name: str) -> str:
+    """`--output_dir` is `--output-dir`: who comes from openai-whisper writes the former."""
+    return name if name in FORMATS else name.replace("_", "-")
+
+
+_SPELLING = {"token_normalize_func": _spelled}
+
 for verb in (
     demo,
     worker.worker,
@@ -39,10 +48,11 @@ for verb in (
     requests.submit,
     requests.status,
     requests.result,
+    requests.cancel,
     requests.queue,
 ):
     takes_more = verb in (worker.worker, flower.flower)
-    app.command(context_settings=_ANY if takes_more else None)(verb)
+    app.command(context_settings=_ANY if takes_more else _SPELLING)(verb)
 
 
 @app.command(context_settings=_ANY, add_help_option=False)
@@ -51,6 +61,14 @@ def config(context: typer.Context) -> None:
     from cli.config import app as verbs
 
     verbs(context.args, prog_name="segue config")
+
+
+@app.command(context_settings=_ANY, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Compare, on this machine: `segue bench engine`, `policy`, `overhead`, `faults`."""
+    from cli.bench import app as verbs
+
+    verbs(context.args, prog_name="segue bench")
 
 
 def run() -> None:

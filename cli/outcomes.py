@@ -1,22 +1,20 @@
-"""Wait for transcripts and print them in order, with what went wrong on standard error."""
+"""Wait for transcripts and hand them on in order."""
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from cli.exits import Exit, NoWorker, complain
+from cli.outputs import Output
 from cli.presence import worker_answers
 from protocol.errors import QueueUnreachable, RequestError, ResultTimeout, TranscriptionError
 from protocol.transcript import Transcript
-from protocol.wire import encode_transcript
 
 if TYPE_CHECKING:
     from producer import Ticket
@@ -26,28 +24,22 @@ if TYPE_CHECKING:
 ASK_AFTER_SECONDS = 10.0
 
 
-class Form(StrEnum):
-    """How transcripts are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def collect(
     entries: Sequence[tuple[str, Ticket | RequestError]],
-    form: Form,
+    output: Output,
     timeout: float | None,
     redis_url: str | None,
 ) -> None:
-    """Print each outcome in order, as soon as it and all before it are there."""
+    """Put each outcome where it belongs, in order, as soon as it and all before it are there."""
     give_up_at = float("inf") if timeout is None else time.monotonic() + timeout
+    places = output.places([name for name, _ in entries])
     failed = False
     shown = 0
     try:
         with _progress(len(entries)) as advance:
-            for name, entry in entries:
+            for (name, entry), place in zip(entries, places, strict=True):
                 outcome = entry if isinstance(entry, RequestError) else _wait(entry, give_up_at, redis_url)
-                failed |= _show(name, outcome, form)
+                failed |= output.show(name, place, outcome)
                 shown += 1
                 advance()
     except (ResultTimeout, NoWorker, KeyboardInterrupt):
@@ -73,25 +65,6 @@ def _wait(ticket: Ticket, give_up_at: float, redis_url: str | None) -> Transcrip
             raise
         except TranscriptionError as error:
             return error
-
-
-def _show(name: str, outcome: Transcript | TranscriptionError, form: Form) -> bool:
-    """Print one outcome; returns whether it is an error."""
-    failed = isinstance(outcome, TranscriptionError)
-    if failed:
-        complain(f"{name}: {outcome}")
-    if form is Form.JSON:
-        print(json.dumps({"input": name, **_as_json(outcome)}, ensure_ascii=False), flush=True)
-    elif isinstance(outcome, Transcript):
-        print(outcome.text.strip(), flush=True)
-    return failed
-
-
-def _as_json(outcome: Transcript | TranscriptionError) -> dict[str, Any]:
-    if isinstance(outcome, Transcript):
-        return encode_transcript(outcome)
-    error = {"code": outcome.code, "message": outcome.message, "retryable": outcome.retryable}
-    return {"error": error}
 
 
 @contextmanager

@@ -1,32 +1,24 @@
-"""Submit a request and get a ticket."""
+"""Submit a request and get a ticket, or submit it and wait for its transcript."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
-from uuid import uuid4
+from typing import Any, Self, Unpack
 
-from producer.audio import AudioLike, encode_payload, read_audio
+from producer.audio import AudioLike
 from producer.connection import connect, redis_errors
-from producer.message import task_message
-from producer.results import read_statuses
+from producer.exchange import run
+from producer.given import GivenForMany, GivenForOne, GivenOptions
+from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
+from producer.results import Outcome, depths, statuses
+from producer.submission import PAYLOAD_TTL, Envelope, Terms, chunks, seal, seal_all, submission
 from producer.ticket import Ticket, TicketGroup
 from protocol.clock import SharedClock
-from protocol.errors import RequestError
+from protocol.errors import RequestError, ResultTimeout
 from protocol.options import Options
-from protocol.request import Encoding, Payload, Priority, Request, check_priority, check_request_id
-from protocol.routing import payload_key, queue_key
+from protocol.request import Encoding, Priority, check_request_id
 from protocol.transcript import Status, Transcript
-
-#: How long audio waits for a worker, in seconds, before Redis drops it and the request fails with
-#: `PAYLOAD_EXPIRED`: as long as Celery keeps results.
-PAYLOAD_TTL = 86_400
-
-#: Requests per round trip of `submit_many`: 64 segments of 10 s are 20 MB, which one transaction
-#: writes in tens of milliseconds without keeping Redis from its other clients for long.
-CHUNK = 64
 
 
 class Client:
@@ -68,7 +60,7 @@ class Client:
         request_id: str | None = None,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
-        **options: Any,
+        **options: Unpack[GivenOptions],
     ) -> Ticket:
         """Enqueue one audio segment.
 
@@ -88,8 +80,12 @@ class Client:
             Overloaded: Redis has no room.
             QueueUnreachable: Redis does not answer; whether the request arrived is unknown.
         """
-        group = self._submit([audio], [request_id], sample_rate, priority, expires, encoding, options)
-        return group[0]
+        terms = self._terms(
+            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+        )
+        envelope = seal(audio, request_id, terms, self._clock.now())
+        run(self._connection, submission([envelope]))
+        return self._ticket(envelope)
 
     def submit_many(
         self,
@@ -100,25 +96,66 @@ class Client:
         priority: str = Priority.NORMAL,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
-        **options: Any,
+        **options: Unpack[GivenOptions],
     ) -> TicketGroup:
         """Enqueue many audio segments under the same options, in few round trips.
 
         Raises as `submit` does; audio segments of earlier chunks of 64 are then enqueued already.
         """
-        names = iter(request_ids) if request_ids is not None else None
-        waiting = iter(audios)
+        terms = self._terms(
+            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+        )
         tickets: list[Ticket] = []
-        while chunk := list(islice(waiting, CHUNK)):
-            ids = list(islice(names, len(chunk))) if names is not None else [None] * len(chunk)
-            if len(ids) != len(chunk):
-                raise RequestError("there are fewer request_ids than audio segments", "BAD_REQUEST_ID")
-            tickets += self._submit(chunk, ids, sample_rate, priority, expires, encoding, options)
+        for chunk in chunks(audios, request_ids):
+            sealed = seal_all(chunk, terms, self._clock.now())
+            run(self._connection, submission(sealed))
+            tickets += map(self._ticket, sealed)
         return TicketGroup(self._connection, tickets)
+
+    def transcribe(
+        self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
+    ) -> Transcript:
+        """Submit one audio segment and wait for its transcript; see `submit` and `Ticket.result`."""
+        return self.submit(audio, **given).result(timeout)
+
+    def transcribe_batch(
+        self,
+        audios: Iterable[AudioLike],
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        progress: Progress | None = None,
+        **given: Unpack[GivenForMany],
+    ) -> list[Outcome]:
+        """Submit audio segments and wait for all; one that fails has its error in its place.
+
+        That goes for audio that cannot be read, and for what has no result after `timeout` seconds in
+        all: a `ResultTimeout`, and the request goes on. `progress` is as in `TicketGroup.results`.
+
+        Raises:
+            RequestError: an option is wrong, so that nothing was enqueued, or ids are missing.
+            Overloaded, QueueUnreachable: as `submit` does; what was enqueued goes on.
+        """
+        request_ids = given.pop("request_ids", None)
+        terms = self._terms(given)
+        entries: list[Ticket | RequestError] = []
+        for chunk in chunks(audios, request_ids):
+            sealed = seal_all(chunk, terms, self._clock.now(), errors_in_place=True)
+            run(self._connection, submission(sealed))
+            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in sealed]
+        group = TicketGroup(self._connection, [one for one in entries if isinstance(one, Ticket)])
+        ended: dict[str, Outcome] = {}
+        try:
+            for ticket, outcome in group.as_completed(timeout):
+                ended[ticket.request_id] = outcome
+                if progress:
+                    progress(len(entries) - len(group) + len(ended), len(entries))
+        except ResultTimeout:
+            pass  # in_place says so for each
+        return in_place(entries, ended)
 
     def get(self, request_id: str) -> Ticket:
         """The ticket of a request that anyone submitted, at any time, from any process."""
-        return Ticket(self._connection, check_request_id(request_id))
+        return Ticket(self._connection, check_request_id(request_id), payload_ttl=self._payload_ttl)
 
     def result(self, request_id: str, *, timeout: float = 0.0) -> Transcript:
         """The transcript of a request; see `Ticket.result`."""
@@ -130,74 +167,33 @@ class Client:
 
     def statuses(self, request_ids: Sequence[str]) -> list[Status]:
         """Where many requests are, in one round trip."""
-        return read_statuses(self._connection, [check_request_id(name) for name in request_ids])
+        return run(self._connection, statuses([check_request_id(name) for name in request_ids]))
+
+    def cancel(self, request_id: str) -> bool:
+        """Cancel a request that still waits; True if it did.
+
+        Then it never runs, and it is `cancelled` from here on, for whoever asks through this package; a
+        worker tells Celery and removes the audio when the request's turn comes. False leaves everything
+        as it is: the request is finished, unknown, or running, which it then does to its end, since its
+        batch is others' too. (A request that waits for another attempt counts as waiting even once that
+        attempt has begun, and may then still succeed.)
+
+        Raises:
+            QueueUnreachable: Redis does not answer; whether it is cancelled is unknown. Again is safe.
+        """
+        return self.get(request_id).cancel()
 
     def queue_depth(self) -> dict[str, int]:
         """How many requests wait in Redis, by priority; those that a worker holds are not counted."""
-        with redis_errors(), self._connection.pipeline(transaction=False) as pipe:
-            for priority in Priority:
-                pipe.llen(queue_key(priority))
-            depths = pipe.execute()
-        return dict(zip(map(str, Priority), depths, strict=True))
+        return run(self._connection, depths())
 
-    def _submit(
-        self,
-        audios: Sequence[AudioLike],
-        request_ids: Sequence[str | None],
-        sample_rate: int | None,
-        priority: str,
-        expires: float | None,
-        encoding: str,
-        options: dict[str, Any],
-    ) -> list[Ticket]:
-        chosen = Options.of({**self._defaults, **options})
-        urgency = check_priority(priority)
-        kind = _check_encoding(encoding)
-        now = self._clock.now()
-        expires_at = _check_expires(expires, now)
-        tickets = []
-        with redis_errors(), self._connection.pipeline(transaction=True) as pipe:
-            for audio, given_id in zip(audios, request_ids, strict=True):
-                request_id = uuid4().hex if given_id is None else check_request_id(given_id)
-                read = read_audio(audio, sample_rate=sample_rate)
-                key = payload_key(request_id)
-                request = Request(
-                    request_id=request_id,
-                    payload=Payload(encoding=kind, samples=len(read.samples), key=key),
-                    options=chosen,
-                    priority=urgency,
-                    submitted_at=now,
-                )
-                pipe.set(key, encode_payload(read.samples, kind), ex=self._payload_ttl)
-                pipe.lpush(queue_key(urgency), task_message(request, expires_at=expires_at))
-                tickets.append(Ticket(self._connection, request_id, read.warnings))
-            pipe.execute()
-        return tickets
+    def _terms(self, given: Mapping[str, Any], **more: Any) -> Terms:
+        return Terms.of({**given, **more}, self._defaults, self._payload_ttl)
+
+    def _ticket(self, envelope: Envelope) -> Ticket:
+        return Ticket(self._connection, envelope.request_id, envelope.warnings, payload_ttl=self._payload_ttl)
 
     def _read_clock(self) -> tuple[int, int]:
         with redis_errors():
             seconds, microseconds = self._connection.time()
         return seconds, microseconds
-
-
-def _check_encoding(encoding: object) -> Encoding:
-    try:
-        return Encoding(str(encoding))
-    except ValueError:
-        raise RequestError(
-            f"encoding is {repr(encoding)[:40]}: expected one of {', '.join(Encoding)}", "BAD_OPTION"
-        ) from None
-
-
-def _check_expires(expires: object, now: float) -> float | None:
-    if expires is None:
-        return None
-    if (
-        isinstance(expires, bool)
-        or not isinstance(expires, int | float)
-        or not 0 < expires <= PAYLOAD_TTL * 365
-    ):
-        raise RequestError(
-            f"expires is {repr(expires)[:40]}: expected seconds from now, more than 0", "BAD_DEADLINE"
-        )
-    return now + expires

@@ -9,6 +9,8 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis
+import redis.asyncio
+import redis.asyncio.retry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -21,19 +23,40 @@ DEFAULT_URL = "redis://127.0.0.1:6379/0"
 SOCKET_TIMEOUT = 5.0
 
 
+#: Most connections of an `AsyncClient`: each is used for the milliseconds of a round trip, and a
+#: thousand coroutines that submit at once must not open a thousand.
+MAX_CONNECTIONS = 16
+
+#: Longest that a coroutine waits until one of them is free, in seconds: several times as long as a Redis
+#: that does not answer keeps it.
+FREE_CONNECTION_TIMEOUT = 4 * SOCKET_TIMEOUT
+
+_OPTIONS = {
+    "socket_timeout": SOCKET_TIMEOUT,
+    "socket_connect_timeout": SOCKET_TIMEOUT,
+    "socket_keepalive": True,
+    "health_check_interval": 30,
+}
+
+
 def connect(url: str | None = None) -> redis.Redis:
     """A client for `url`, or for the environment's ``REDIS_URL``. Connects when first used.
 
     Commands are not retried by themselves: a reply that got lost may mean that a submit has happened.
     """
-    return redis.Redis.from_url(
+    return redis.Redis.from_url(url or url_from_environment(), retry=Retry(NoBackoff(), 0), **_OPTIONS)
+
+
+def connect_awaited(url: str | None = None) -> redis.asyncio.Redis:
+    """As `connect`, for coroutines."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url or url_from_environment(),
-        socket_timeout=SOCKET_TIMEOUT,
-        socket_connect_timeout=SOCKET_TIMEOUT,
-        socket_keepalive=True,
-        health_check_interval=30,
-        retry=Retry(NoBackoff(), 0),
+        max_connections=MAX_CONNECTIONS,
+        timeout=FREE_CONNECTION_TIMEOUT,
+        retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
+        **_OPTIONS,
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def url_from_environment() -> str:

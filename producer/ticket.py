@@ -1,34 +1,40 @@
-"""Look for, wait for, or collect transcripts."""
+"""Look for, wait for, cancel, or collect transcripts."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Literal, overload
 
 import redis
 from redis.client import PubSub
 
 from producer.connection import redis_errors
-from producer.results import is_final, outcome_of, read_metas, read_statuses
+from producer.exchange import run
+from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order
+from producer.results import Outcome, cancellation, outcomes, statuses, withdrawal
+from producer.submission import PAYLOAD_TTL
 from protocol.errors import ResultTimeout, TranscriptionError
 from protocol.routing import result_key
 from protocol.transcript import Status, Transcript
 
-#: How long a waiter waits if it does not say, in seconds.
-DEFAULT_TIMEOUT = 600.0
-
 #: A published result can be missed while a connection is remade; look again this often, in seconds.
 LOOK_AGAIN = 1.0
-
-#: Pause between two looks at many results, in seconds: grows while nothing comes.
-PAUSE_MIN, PAUSE_MAX = 0.005, 0.1
 
 
 class Ticket:
     """What a caller holds while a request is on its way; any process can make one from the id."""
 
-    def __init__(self, connection: redis.Redis, request_id: str, warnings: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        connection: redis.Redis,
+        request_id: str,
+        warnings: Sequence[str] = (),
+        *,
+        payload_ttl: int = PAYLOAD_TTL,
+    ) -> None:
         self._connection = connection
+        self._payload_ttl = payload_ttl
         self.request_id = request_id
         self.warnings = tuple(warnings)
         """What was done to the audio on its way in, such as normalising samples beyond full scale."""
@@ -39,11 +45,11 @@ class Ticket:
     @property
     def status(self) -> Status:
         """Where the request is. Raises `QueueUnreachable`."""
-        return read_statuses(self._connection, [self.request_id])[0]
+        return run(self._connection, statuses([self.request_id]))[0]
 
     def ready(self) -> bool:
         """Whether there is a result, good or bad."""
-        return is_final(read_metas(self._connection, [self.request_id])[0])
+        return self._look() is not None
 
     def result(self, timeout: float | None = None) -> Transcript:
         """The transcript, waiting up to `timeout` seconds for it (None: 600 s; 0: look once).
@@ -63,11 +69,17 @@ class Ticket:
             raise outcome
         return outcome
 
-    def _look(self) -> Transcript | TranscriptionError | None:
-        (meta,) = read_metas(self._connection, [self.request_id])
-        return outcome_of(meta) if meta is not None and is_final(meta) else None
+    def cancel(self) -> bool:
+        """Cancel the request if it still waits; see `Client.cancel`."""
+        waited = run(self._connection, cancellation(self.request_id, self._payload_ttl))
+        if not waited:
+            run(self._connection, withdrawal(self.request_id))
+        return waited
 
-    def _wait(self, timeout: float) -> Transcript | TranscriptionError | None:
+    def _look(self) -> Outcome | None:
+        return run(self._connection, outcomes([self.request_id]))[0]
+
+    def _wait(self, timeout: float) -> Outcome | None:
         give_up_at = time.monotonic() + timeout
         with (
             redis_errors(),
@@ -95,38 +107,50 @@ class TicketGroup:
     def __iter__(self) -> Iterator[Ticket]:
         return iter(self.tickets)
 
-    def as_completed(
-        self, timeout: float | None = None
-    ) -> Iterator[tuple[Ticket, Transcript | TranscriptionError]]:
+    def as_completed(self, timeout: float | None = None) -> Iterator[tuple[Ticket, Outcome]]:
         """Each ticket with its transcript or error, in the order in which they end.
 
         Raises:
-            ResultTimeout: some had no result within `timeout` seconds.
+            ResultTimeout: some had no result within `timeout` seconds (None: 600).
         """
         give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
-        waiting = {ticket.request_id: ticket for ticket in self.tickets}
-        pause = PAUSE_MIN
-        while waiting:
-            metas = read_metas(self._connection, list(waiting))
-            ended = [(name, meta) for name, meta in zip(list(waiting), metas, strict=True) if is_final(meta)]
-            for request_id, meta in ended:
-                yield waiting.pop(request_id), outcome_of(meta or {})
-            if waiting and time.monotonic() > give_up_at:
-                raise ResultTimeout(f"{len(waiting)} of {len(self.tickets)} requests have no result yet")
-            pause = PAUSE_MIN if ended else min(2 * pause, PAUSE_MAX)
-            if waiting:
-                time.sleep(pause)
+        pending = Pending(self.tickets)
+        while pending:
+            found = run(self._connection, outcomes(pending.request_ids))
+            yield from pending.ended(found)
+            if pending and time.monotonic() > give_up_at:
+                raise pending.too_late()
+            if pending:
+                time.sleep(pending.pause)
 
+    @overload
     def results(
-        self, timeout: float | None = None, *, return_exceptions: bool = False
-    ) -> list[Transcript | TranscriptionError]:
+        self,
+        timeout: float | None = None,
+        *,
+        return_exceptions: Literal[False] = False,
+        progress: Progress | None = None,
+    ) -> list[Transcript]: ...
+    @overload
+    def results(
+        self, timeout: float | None = None, *, return_exceptions: bool, progress: Progress | None = None
+    ) -> list[Outcome]: ...
+    def results(
+        self,
+        timeout: float | None = None,
+        *,
+        return_exceptions: bool = False,
+        progress: Progress | None = None,
+    ) -> Sequence[Outcome]:
         """All transcripts in the order of submission.
 
         The first error is raised, unless `return_exceptions` puts errors in the place of transcripts.
+        `progress` is called for each that ends, with how many have and how many there are.
         """
-        outcomes = {ticket.request_id: outcome for ticket, outcome in self.as_completed(timeout)}
-        ordered = [outcomes[ticket.request_id] for ticket in self.tickets]
-        for outcome in ordered:
-            if isinstance(outcome, TranscriptionError) and not return_exceptions:
-                raise outcome
-        return ordered
+        ended: dict[str, Outcome] = {}
+        for ticket, outcome in self.as_completed(timeout):
+            ended[ticket.request_id] = outcome
+            if progress:
+                progress(len(ended), len(self.tickets))
+        ordered = in_order(self.tickets, ended)
+        return ordered if return_exceptions else all_well(ordered)

@@ -17,6 +17,7 @@ PRIORITY_SEPARATOR = "\x06\x16"
 #: Celery's result key (`celery.backends.base.KeyValueStoreBackend.task_keyprefix`).
 RESULT_KEY_PREFIX = "celery-task-meta-"
 PAYLOAD_KEY_PREFIX = "segue:audio:"
+CANCEL_KEY_PREFIX = "segue:cancelled:"
 
 
 def priority_from_number(number: int) -> Priority:
@@ -39,3 +40,8 @@ def payload_key(request_id: str) -> str:
 def result_key(request_id: str) -> str:
     """The Redis key, and the channel, of a request's result."""
     return RESULT_KEY_PREFIX + request_id
+
+
+def cancel_key(request_id: str) -> str:
+    """The Redis key that says that a request is cancelled: its worker looks before it starts."""
+    return CANCEL_KEY_PREFIX + request_id

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from protocol.formats import OutputFormat
 
 
 class Status(StrEnum):
@@ -72,3 +76,21 @@ class Transcript:
     model: str = ""
     warnings: tuple[str, ...] = field(default=())
     timings: Timings | None = None
+
+    def to(self, form: OutputFormat = "text", *, max_line_width: int = 42, max_line_count: int = 2) -> str:
+        """The transcript written down, all of it as one string.
+
+        ``"text"``; ``"json"``, all there is, receipt included; ``"verbose_json"``, OpenAI's fields;
+        ``"srt"``, ``"vtt"`` and ``"tsv"``, made of the segments or, if there are none, of the text.
+
+        Args:
+            form: which of these.
+            max_line_width: columns of a line of subtitles (srt, vtt), at least 2.
+            max_line_count: lines of a subtitle, at least 1; a segment that has more becomes several.
+
+        Raises:
+            RequestError: there is no such format, or a limit is too small.
+        """
+        from protocol.formats import write  # which is built on this class
+
+        return write(self, form, max_line_width=max_line_width, max_line_count=max_line_count)

@@ -142,10 +142,19 @@ class EnginePool(BasePool):  # type: ignore[misc]
             "processes": [self._engine.pid] if self._engine is not None else [],
         }
 
-    def _on_lease_lost(self) -> None:
-        """Called on the keeper's thread: what waits here runs elsewhere."""
+    def _on_lease_lost(self, worker_id: str) -> None:
+        """Called on the keeper's thread; the event loop does the rest, where nothing is claimed meanwhile."""
         if self._hub is not None:
-            self._hub.call_soon(self.dispatcher.start_anew)
+            self._hub.call_soon(self._start_anew, worker_id)
+
+    def _start_anew(self, lost_id: str) -> None:
+        if self._claims is None or self._claims.worker_id != lost_id:
+            return
+        self.dispatcher.start_anew()
+        try:
+            self._claims.take_lease()
+        except redis.RedisError as error:
+            log.warning("could not take a new lease, trying again: %s", error)
 
     def _stop_claiming(self) -> None:
         if self._claims is None:

@@ -20,6 +20,7 @@ from celery import states
 from celery.app.trace import trace_task
 from celery.backends.redis import RedisBackend
 from celery.exceptions import Reject
+from kombu.exceptions import DecodeError
 from kombu.transport.virtual import QoS
 
 from protocol.errors import EngineError, TranscriptionError
@@ -104,10 +105,17 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         finished = {
             request_id
             for request_id, meta in zip(request_ids, metas, strict=True)
-            if meta and self.decode_result(meta)["status"] in states.READY_STATES
+            if meta and self._is_final(meta)
         }
         marked = {request_id for request_id, mark in zip(request_ids, marks, strict=True) if mark}
         return finished, marked - finished
+
+    def _is_final(self, meta: bytes) -> bool:
+        """Whether this is a result that will not change; junk that somebody put there is none."""
+        try:
+            return self.decode_result(meta)["status"] in states.READY_STATES
+        except (DecodeError, KeyError, TypeError, ValueError):
+            return False
 
     @contextmanager
     def held_back(self) -> Iterator[Writes]:

@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_help_names_every_verb_and_exit_status() -> None:
     """Who has read `segue --help` knows what there is and what an exit status means."""
     shown = segue("--help").stdout
-    for verb in "demo worker flower transcribe submit status result queue config".split():
+    for verb in "demo worker flower transcribe submit status result cancel queue config".split():
         assert f"\n  {verb} " in shown
     for status in ("0 all done", "1 some", "2 wrong", "3 Redis", "4 timeout", "130 Ctrl-C"):
         assert status in " ".join(shown.split())
@@ -111,6 +111,12 @@ def test_an_impossible_request_id_is_wrong_usage(nowhere: str) -> None:
     asked = segue("status", "not an id", "--redis-url", nowhere)
     assert asked.exit_code == 2
     assert "not an id" in asked.stderr
+
+
+@pytest.mark.parametrize("spelling", ["--output_format=verbose_json", "--max_line_width=9", "--output_dir=."])
+def test_openai_whispers_spelling_is_understood(spelling: str, no_audio: Path, nowhere: str) -> None:
+    """Who comes from its command line need not learn where the hyphens are."""
+    assert segue("transcribe", no_audio, spelling, "--redis-url", nowhere).exit_code == 3
 
 
 @pytest.mark.parametrize("verb", [["queue"], ["status", "some-id"], ["result", "some-id"]])

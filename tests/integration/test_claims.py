@@ -276,11 +276,10 @@ def test_new_life_begins_with_nothing(worker: Claims, redis_client: redis.Redis)
 
 
 def test_claim_belongs_to_the_life_it_was_made_in(
-    make_worker: MakeWorker, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    worker: Claims, connection: CutConnection, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new lease taken while a claim's answer is on the way does not make the claim its own."""
-    worker = make_worker()
-    push(redis_client, NORMAL, *"ab")
+    """A new lease taken while a claim's answer is on the way makes the claim no part of the new life."""
+    push(redis_client, NORMAL, *"abc")
     old_id, script = worker.worker_id, worker._claim
 
     def meanwhile(**arguments: Any) -> Any:
@@ -289,11 +288,13 @@ def test_claim_belongs_to_the_life_it_was_made_in(
         return answer
 
     monkeypatch.setattr(worker, "_claim", meanwhile)
-    (late,) = worker.claim(1)
+    late = worker.claim(2)
     monkeypatch.undo()
-    assert late.worker_id == old_id
-    assert [one.field for one in worker.claim(1)] == ["1:2"]
-    assert redis_client.hlen(inflight_key(old_id)) == 2
+    assert {one.worker_id for one in late} == {old_id}
+    with connection.cut_after(1), pytest.raises(redis.ConnectionError):
+        worker.claim(1)
+    assert [(one.field, one.message) for one in worker.claim(1)] == [("1:2", b"c")]
+    assert redis_client.hlen(inflight_key(old_id)) == 3
 
 
 def test_lease_is_kept_by_renewing(make_worker: MakeWorker, redis_client: redis.Redis) -> None:

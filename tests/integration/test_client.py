@@ -126,7 +126,9 @@ def test_group_results_come_in_order_and_errors_in_place(client: Client, store: 
     store("c", "SUCCESS", transcript("c"))
     store("a", "SUCCESS", transcript("a"))
     store("b", "FAILURE", {"exc_type": "RequestError", "exc_message": ["no", "BAD_REQUEST"]})
-    a, b, c = group.results(5, return_exceptions=True)
+    told: list[tuple[int, int]] = []
+    a, b, c = group.results(5, return_exceptions=True, progress=lambda *done: told.append(done))
+    assert told == [(1, 3), (2, 3), (3, 3)]
     assert isinstance(a, Transcript)
     assert isinstance(c, Transcript)
     assert isinstance(b, RequestError)
@@ -170,6 +172,16 @@ def test_stored_state_becomes_status_and_typed_error(
     assert client.status("s") is Status(expected)
     with pytest.raises(kind or TranscriptionError):
         client.result("s")
+
+
+@pytest.mark.parametrize("junk", ["", "{", "[]", "null", "7"])
+def test_junk_in_place_of_a_result_is_a_failure(client: Client, redis_client: redis.Redis, junk: str) -> None:
+    """Whoever wrote it: no waiter is left waiting, and none sees a foreign exception."""
+    redis_client.set(result_key("j"), junk)
+    assert client.status("j") is Status.FAILED
+    with pytest.raises(EngineError) as caught:
+        client.result("j")
+    assert caught.value.code == "BAD_RESULT"
 
 
 def test_full_redis_is_overload(client: Client, redis_client: redis.Redis) -> None:

@@ -123,3 +123,35 @@ def test_standard_output_is_only_transcripts(start_worker: StartWorker) -> None:
     command = [sys.executable, "-m", "cli.main", "transcribe", FILES[0], "--timeout", "60"]
     asked = subprocess.run(command, capture_output=True, text=True, check=True, timeout=90)
     assert (len(asked.stdout.splitlines()), asked.stderr) == (1, "")
+
+
+def test_subtitles_go_into_a_folder(start_worker: StartWorker, tmp_path: Path) -> None:
+    """Files and folders as inputs, a file for each; ids of before are written the same way."""
+    start_worker()
+    calls = tmp_path / "calls"
+    for number, file in enumerate(FILES[:2]):
+        copy = calls / str(number) / "one.wav"
+        copy.parent.mkdir(parents=True)
+        copy.write_bytes(Path(file).read_bytes())
+    folder = tmp_path / "out"
+    asked = segue(
+        "transcribe", str(calls), FILES[2], "-f", "srt", "-o", str(folder), "--json", "--timeout", "60"
+    )
+    lines = [json.loads(line) for line in asked.stdout.splitlines()]
+    assert asked.exit_code == 0
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"one.srt", "one-2.srt", f"{Path(FILES[2]).stem}.srt"}
+    for line in lines:
+        assert line["text"].split() == Path(line["output"]).read_text("utf-8").split("\n", 2)[2].split()
+    shown = segue("result", lines[0]["request_id"], "-f", "vtt")
+    assert shown.stdout.startswith("WEBVTT\n\n00:00:00.000 --> ")
+
+
+def test_what_waits_can_be_cancelled() -> None:
+    """Each id with where it is now; the status is 1 if one of them could not be cancelled."""
+    one, two = segue("submit", *FILES[:2]).stdout.split()
+    cancelled = segue("cancel", one)
+    assert (cancelled.exit_code, cancelled.stdout) == (0, f"{one}\tcancelled\n")
+    again = segue("cancel", two, "never-submitted")
+    assert (again.exit_code, again.stdout) == (1, f"{two}\tcancelled\nnever-submitted\tunknown\n")
+    assert segue("result", one).stderr == f"segue: {one}: the request was cancelled [CANCELLED]\n"

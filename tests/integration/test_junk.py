@@ -101,3 +101,31 @@ def test_no_junk_ends_a_worker(
     assert not list(redis_client.scan_iter("segue:inflight:*"))
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
     assert 0 < redis_client.llen(DEAD_MESSAGES) <= DEAD_MESSAGES_KEPT
+
+
+def test_junk_under_a_result_key_ends_no_worker(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """What somebody else wrote under a result key is no result: it gives way to one."""
+    for number, junk in enumerate((b"junk", b"[]", b"{}", b'{"status": 7}')):
+        client.submit(noise(number), request_id=f"r-{number}", priority="urgent")
+        redis_client.set(f"celery-task-meta-r-{number}", junk)
+    worker = start_worker()
+    while sum(client.queue_depth().values()) or list(redis_client.scan_iter("segue:audio:*")):
+        pass
+    assert [client.result(f"r-{number}", timeout=WAIT).text != "" for number in range(4)] == [True] * 4
+    assert worker.poll() is None
+
+
+def test_full_redis_ends_no_worker(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """At `maxmemory` an idle worker stays, what waits is still run, and new work comes when there is room."""
+    worker = start_worker()
+    redis_client.config_set("maxmemory", "1mb")
+    try:
+        worker.wait_for_line("Redis does not let us wait", WAIT)
+    finally:
+        redis_client.config_set("maxmemory", "0")
+    assert client.submit(noise(1), priority="urgent").result(WAIT).text
+    assert worker.poll() is None

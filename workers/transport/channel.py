@@ -29,6 +29,9 @@ SCHEME = "claimredis"
 #: How long a bell waits before it is hung anew, in seconds; bounds how long a dead connection goes unseen.
 BELL_SECONDS = 5
 
+#: How often a worker looks for work when Redis refuses to hold a bell, in seconds.
+LOOK_SECONDS = 0.5
+
 Wanted = Callable[[], int]
 """How many more messages the worker could run right now."""
 
@@ -107,7 +110,13 @@ class Bell:
 
     def _on_readable(self) -> None:
         self._stop_listening()
-        if self._connection.read_response() is not None:
+        try:
+            rang = self._connection.read_response() is not None
+        except redis.ResponseError as error:  # Redis is full, say: no bell then, but claims still work
+            log.warning("Redis does not let us wait, looking again in %.1f s: %s", LOOK_SECONDS, error)
+            self._loop.call_later(LOOK_SECONDS, self._on_ring)
+            return
+        if rang:
             self._on_ring()
 
     def _stop_listening(self) -> None:

@@ -23,7 +23,8 @@ SWEEP_SECONDS = 0.5
 class Keeper:
     """A thread of the worker's parent, where neither a model nor a slow settlement can starve it."""
 
-    def __init__(self, claims: Claims, on_lost: Callable[[], None]) -> None:
+    def __init__(self, claims: Claims, on_lost: Callable[[str], None]) -> None:
+        """`on_lost` is called on this thread with the id whose lease was lost, until a new one is taken."""
         self._claims = claims
         self._on_lost = on_lost
         self._stopped = threading.Event()
@@ -52,12 +53,12 @@ class Keeper:
                 log.warning("could not reach Redis to renew the lease: %s", error)
 
     def _renew(self) -> None:
+        worker_id = self._claims.worker_id
         try:
             self._claims.renew()
         except LeaseLost as lost:
             log.warning("%s; its messages run elsewhere, this worker starts anew", lost)
-            self._claims.take_lease()
-            self._on_lost()
+            self._on_lost(worker_id)
 
     def _sweep(self) -> None:
         if returned := self._claims.return_dead():

@@ -1,0 +1,174 @@
+"""`producer.client`, awaitable: the same names, the same errors, the same bytes on the wire.
+
+Redis is awaited; only reading and converting audio, which is work for a processor and not a wait, goes
+to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
+
+from producer.aio_clock import AwaitedClock
+from producer.aio_ticket import AsyncTicket, AsyncTicketGroup
+from producer.audio import AudioLike
+from producer.connection import connect_awaited, redis_errors
+from producer.exchange import run_awaited
+from producer.given import GivenForMany, GivenForOne, GivenOptions
+from producer.lookout import Lookout
+from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
+from producer.results import Outcome, depths, statuses
+from producer.submission import PAYLOAD_TTL, Envelope, Terms, chunks, seal, seal_all, submission
+from protocol.errors import RequestError, ResultTimeout
+from protocol.options import Options
+from protocol.request import Encoding, Priority, check_request_id
+from protocol.transcript import Status, Transcript
+
+
+class AsyncClient:
+    """The way in for coroutines: for one event loop, safe to share between its tasks."""
+
+    def __init__(
+        self, redis_url: str | None = None, *, defaults: Options | None = None, payload_ttl: int = PAYLOAD_TTL
+    ) -> None:
+        """Connects when first used; the arguments are those of `Client`."""
+        self._connection = connect_awaited(redis_url)
+        self._clock = AwaitedClock(self._read_clock)
+        self._lookout = Lookout(self._connection)
+        self._defaults = defaults.changes() if defaults else {}
+        self._payload_ttl = payload_ttl
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections; whoever still awaits a result gets a `QueueUnreachable`."""
+        await self._lookout.stop()
+        await self._connection.aclose()
+
+    async def submit(
+        self,
+        audio: AudioLike,
+        *,
+        sample_rate: int | None = None,
+        priority: str = Priority.NORMAL,
+        request_id: str | None = None,
+        expires: float | None = None,
+        encoding: str = Encoding.PCM,
+        **options: Unpack[GivenOptions],
+    ) -> AsyncTicket:
+        """Enqueue one audio segment; see `Client.submit`."""
+        terms = self._terms(
+            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+        )
+        envelope = await asyncio.to_thread(seal, audio, request_id, terms, await self._clock.now())
+        await run_awaited(self._connection, submission([envelope]))
+        return self._ticket(envelope)
+
+    async def submit_many(
+        self,
+        audios: Iterable[AudioLike],
+        *,
+        request_ids: Sequence[str] | None = None,
+        sample_rate: int | None = None,
+        priority: str = Priority.NORMAL,
+        expires: float | None = None,
+        encoding: str = Encoding.PCM,
+        **options: Unpack[GivenOptions],
+    ) -> AsyncTicketGroup:
+        """Enqueue many audio segments under the same options; see `Client.submit_many`."""
+        terms = self._terms(
+            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+        )
+        tickets: list[AsyncTicket] = []
+        for chunk in chunks(audios, request_ids):
+            sealed = await asyncio.to_thread(seal_all, chunk, terms, await self._clock.now())
+            await run_awaited(self._connection, submission(sealed))
+            tickets += map(self._ticket, sealed)
+        return AsyncTicketGroup(self._connection, tickets)
+
+    async def transcribe(
+        self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
+    ) -> Transcript:
+        """Submit one audio segment and wait for its transcript; see `submit` and `AsyncTicket.result`."""
+        ticket = await self.submit(audio, **given)
+        return await ticket.result(timeout)
+
+    async def transcribe_batch(
+        self,
+        audios: Iterable[AudioLike],
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        progress: Progress | None = None,
+        **given: Unpack[GivenForMany],
+    ) -> list[Outcome]:
+        """Submit audio segments and wait for all, errors in place; see `Client.transcribe_batch`."""
+        request_ids = given.pop("request_ids", None)
+        terms = self._terms(given)
+        entries: list[AsyncTicket | RequestError] = []
+        for chunk in chunks(audios, request_ids):
+            now = await self._clock.now()
+            sealed = await asyncio.to_thread(seal_all, chunk, terms, now, errors_in_place=True)
+            await run_awaited(self._connection, submission(sealed))
+            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in sealed]
+        group = AsyncTicketGroup(self._connection, [one for one in entries if isinstance(one, AsyncTicket)])
+        ended: dict[str, Outcome] = {}
+        try:
+            async for ticket, outcome in group.as_completed(timeout):
+                ended[ticket.request_id] = outcome
+                if progress:
+                    progress(len(entries) - len(group) + len(ended), len(entries))
+        except ResultTimeout:
+            pass  # in_place says so for each
+        return in_place(entries, ended)
+
+    def get(self, request_id: str) -> AsyncTicket:
+        """The ticket of a request that anyone submitted; nothing to await, except the ticket itself."""
+        return AsyncTicket(
+            self._connection, self._lookout, check_request_id(request_id), payload_ttl=self._payload_ttl
+        )
+
+    async def result(self, request_id: str, *, timeout: float = 0.0) -> Transcript:
+        """The transcript of a request; see `AsyncTicket.result`."""
+        return await self.get(request_id).result(timeout)
+
+    async def status(self, request_id: str) -> Status:
+        """Where a request is."""
+        return await self.get(request_id).status()
+
+    async def statuses(self, request_ids: Sequence[str]) -> list[Status]:
+        """Where many requests are, in one round trip."""
+        names = [check_request_id(name) for name in request_ids]
+        return await run_awaited(self._connection, statuses(names))
+
+    async def cancel(self, request_id: str) -> bool:
+        """Cancel a request that still waits; True if it did. See `Client.cancel`."""
+        return await self.get(request_id).cancel()
+
+    async def queue_depth(self) -> dict[str, int]:
+        """How many requests wait in Redis, by priority; those that a worker holds are not counted."""
+        return await run_awaited(self._connection, depths())
+
+    def _terms(self, given: Mapping[str, Any], **more: Any) -> Terms:
+        return Terms.of({**given, **more}, self._defaults, self._payload_ttl)
+
+    def _ticket(self, envelope: Envelope) -> AsyncTicket:
+        return AsyncTicket(
+            self._connection,
+            self._lookout,
+            envelope.request_id,
+            envelope.warnings,
+            payload_ttl=self._payload_ttl,
+        )
+
+    async def _read_clock(self) -> tuple[int, int]:
+        with redis_errors():
+            seconds, microseconds = await self._connection.time()
+        return seconds, microseconds
