@@ -18,6 +18,7 @@ import numpy as np
 import redis
 from celery import Celery
 
+from bench.processes import cpu_seconds
 from cli.leash import Leashed
 from producer import Client
 from protocol.routing import RESULT_KEY_PREFIX
@@ -97,9 +98,9 @@ def _drain(app: str, redis_url: str, log: Path, messages: int, env: dict[str, st
         Leashed([*command, "--without-mingle", "--without-gossip"], log=log, env=everywhere) as worker,
     ):
         first = _wait_for(connection, 1)
-        started_at, cpu_before = time.monotonic(), _cpu_seconds(worker.pid)
+        started_at, cpu_before = time.monotonic(), cpu_seconds(worker.pid)
         _wait_for(connection, messages)
-        seconds, cpu = time.monotonic() - started_at, _cpu_seconds(worker.pid) - cpu_before
+        seconds, cpu = time.monotonic() - started_at, cpu_seconds(worker.pid) - cpu_before
         connection.flushall()
     counted = messages - first
     return Cost(cpu_microseconds=cpu / counted * 1e6, messages_per_second=counted / seconds)
@@ -114,21 +115,6 @@ def _wait_for(connection: redis.Redis, results: int) -> int:
         if time.monotonic() > give_up_at:
             raise TimeoutError(f"{found} of {results} results after {PATIENCE_SECONDS:.0f} s")
         time.sleep(LOOK_EVERY_SECONDS)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Processor time of a process and its children so far."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    total = 0.0
-    for one in (pid, *_children(pid)):
-        fields = Path(f"/proc/{one}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / ticks
-    return total
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    return [int(child) for child in listed.split()]
 
 
 def _median(costs: list[Cost]) -> Cost:

@@ -62,7 +62,8 @@ def faults(
     """Kill, freeze and cut under load, and account for every request; exit status 1 if one is amiss."""
     from dataclasses import asdict
 
-    from bench.faults import Plan, run
+    from bench.faults import run
+    from bench.nemesis import Plan
 
     plan = Plan(
         requests=requests,

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from bench.faults import Ledger, Plan, run
+from bench.faults import Ledger, run
+from bench.nemesis import Plan
 
 
 def check(ledger: Ledger, plan: Plan) -> None:

@@ -11,6 +11,7 @@ import pytest
 import redis
 from numpy.typing import NDArray
 
+from bench.processes import children
 from producer import Client
 from protocol.transcript import Status
 from tests.integration.conftest import StartWorker
@@ -53,12 +54,12 @@ def test_killed_worker_takes_its_engine_along(
     client.submit(noise(1), priority="urgent")
     while client.queue_depth()["urgent"]:
         pass
-    children = _children(worker.pid)
-    assert children
+    engines = children(worker.pid)
+    assert engines
     os.kill(worker.pid, signal.SIGKILL)
     worker.stop()
-    for child in children:
-        while _is_alive(child):
+    for engine in engines:
+        while _is_alive(engine):
             pass
 
 
@@ -101,7 +102,7 @@ def test_late_result_of_a_lost_lease_is_refused(
     ticket = client.submit(noise(1), priority="urgent")
     while ticket.status is not Status.RUNNING:
         pass
-    frozen = [sleeper.pid, *_children(sleeper.pid)]
+    frozen = [sleeper.pid, *children(sleeper.pid)]
     for pid in frozen:
         os.kill(pid, signal.SIGSTOP)
     start_worker("heir")
@@ -118,15 +119,10 @@ def test_late_result_of_a_lost_lease_is_refused(
 def test_revived_engine_serves_on(start_worker: StartWorker, client: Client, noise: Noise) -> None:
     """Somebody kills the engine process while it idles: the next request finds a new one."""
     worker = start_worker()
-    for child in _children(worker.pid):
+    for child in children(worker.pid):
         os.kill(child, signal.SIGKILL)
     worker.wait_for_line(r"was killed by signal 9", WAIT)
     assert client.submit(noise(1), priority="urgent").result(WAIT).text == text_of(noise(1))
-
-
-def _children(pid: int) -> list[int]:
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as listed:
-        return [int(child) for child in listed.read().split()]
 
 
 def _is_alive(pid: int) -> bool:
