@@ -65,7 +65,7 @@ def config(context: typer.Context) -> None:
 
 @app.command(context_settings=_ANY, add_help_option=False)
 def bench(context: typer.Context) -> None:
-    """Compare, on this machine: `segue bench engine`, `policy`, `overhead`, `faults`."""
+    """Compare and measure, on this machine: `segue bench`."""
     from cli.bench import app as verbs
 
     verbs(context.args, prog_name="segue bench")
