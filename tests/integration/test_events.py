@@ -1,0 +1,67 @@
+"""Promise: Flower sees every audio segment as a task of its own, and neither its audio nor its text."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import redis
+from celery import Celery
+from numpy.typing import NDArray
+from redis.client import PubSub
+
+from producer import Client
+from protocol.transcript import Transcript
+from tests.integration.conftest import StartWorker
+
+Noise = Callable[..., NDArray[np.int16]]
+
+WAIT = 60.0
+PROMPT = "the patient's name is"
+
+
+def test_each_request_is_a_task_without_audio_or_text(
+    start_worker: StartWorker, client: Client, celery_app: Celery, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """Received, started, succeeded with a runtime, one of each; no prompt, audio or transcript in any."""
+    start_worker()
+    with PubSub(redis_client.connection_pool, ignore_subscribe_messages=True) as channel:
+        channel.psubscribe("*celeryev*")
+        channel.get_message(timeout=WAIT)
+        group = client.submit_many([noise(number) for number in range(4)], initial_prompt=PROMPT)
+        inline = base64.b64encode(noise(9).tobytes()).decode()
+        reference = {"encoding": "pcm_s16le", "samples": 8_000, "base64": inline}
+        celery_app.send_task("workers.transcribe", kwargs={"audio": reference}, task_id="inline")
+        texts = [one.text for one in group.results(WAIT) if isinstance(one, Transcript)]
+        texts.append(client.result("inline", timeout=WAIT).text)
+        ids = {ticket.request_id for ticket in group} | {"inline"}
+        heard, events = listen_until_all_succeeded(channel, ids)
+
+    for request_id in ids:
+        kinds = [event["type"] for event in events[request_id]]
+        assert kinds == ["task-received", "task-started", "task-succeeded"]
+        assert events[request_id][-1]["runtime"] > 0
+        assert " s pcm_s16le, any language, transcribe, " in events[request_id][0]["args"]
+    for secret in (PROMPT, inline[:40], *texts):
+        assert secret not in heard
+
+
+def listen_until_all_succeeded(channel: PubSub, ids: set[str]) -> tuple[str, dict[str, list[dict[str, Any]]]]:
+    """All that was published, and the events of each task in order."""
+    heard, events = "", defaultdict(list)
+    succeeded: set[str] = set()
+    while not ids <= succeeded:
+        message = channel.get_message(timeout=WAIT)
+        if message is None:
+            continue
+        heard += message["data"].decode()
+        body = json.loads(json.loads(message["data"])["body"])
+        for event in body if isinstance(body, list) else [body]:
+            if event["type"].startswith("task-"):
+                events[event["uuid"]].append(event)
+                succeeded |= {event["uuid"]} if event["type"] == "task-succeeded" else set()
+    return heard, events
