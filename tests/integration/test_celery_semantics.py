@@ -92,7 +92,9 @@ def test_revoked_request_never_runs(
 ) -> None:
     """Celery's revoke reaches a request that waits in the worker; its neighbours run; its audio is gone."""
     start_worker(fake_fixed_ms=1_000)
-    client.submit(noise(0), priority="urgent")
+    first = client.submit(noise(0), priority="urgent")
+    while first.status is not Status.RUNNING:
+        pass
     waiting = client.submit(noise(1))
     neighbour = client.submit(noise(2))
     celery_app.control.revoke(waiting.request_id, reply=True, timeout=10, limit=1)
