@@ -91,7 +91,7 @@ def test_revoked_request_never_runs(
     start_worker: StartWorker, client: Client, celery_app: Celery, redis_client: redis.Redis, noise: Noise
 ) -> None:
     """Celery's revoke reaches a request that waits in the worker; its neighbours run; its audio is gone."""
-    start_worker(fake_fixed_ms=1_000)
+    start_worker(fake_fixed_ms=3_000)
     first = client.submit(noise(0), priority="urgent")
     while first.status is not Status.RUNNING:
         pass
