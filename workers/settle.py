@@ -90,15 +90,15 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         if not request_ids:
             return set(), set()
         keys = [self.get_key_for_task(request_id) for request_id in request_ids]
+        started = self._get_result_meta({"hostname": worker}, states.STARTED, None, None)
 
         def mark() -> list[Any]:
             with self.client.pipeline(transaction=True) as pipe:
                 pipe.mget(keys)
                 pipe.mget([cancel_key(request_id) for request_id in request_ids])
                 for request_id, key in zip(request_ids, keys, strict=True):
-                    meta = self._get_result_meta({"hostname": worker}, states.STARTED, None, None)
-                    meta["task_id"] = request_id
-                    pipe.set(key, self.encode(meta), ex=self.expires or None, nx=True)
+                    meta = self.encode({**started, "task_id": request_id})
+                    pipe.set(key, meta, ex=self.expires or None, nx=True)
                 return list(pipe.execute()[:2])
 
         metas, marks = self.ensure(mark, ())
