@@ -15,8 +15,9 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/segue demo
 
+# Files run side by side, each process with a Redis of its own: most tests wait for other processes.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

@@ -18,6 +18,23 @@ PRIORITY_SEPARATOR = "\x06\x16"
 RESULT_KEY_PREFIX = "celery-task-meta-"
 PAYLOAD_KEY_PREFIX = "segue:audio:"
 CANCEL_KEY_PREFIX = "segue:cancelled:"
+ID_KEY_PREFIX = "segue:id:"
+DEATHS_KEY_PREFIX = "segue:deaths:"
+
+#: The leases of living workers: a sorted set of worker ids by when each runs out, in ms on Redis's clock.
+LEASES = "segue:leases"
+
+#: What a living worker gets through: a hash of requests per second of a busy engine, by worker id.
+RATES = "segue:rates"
+
+#: What an operator lets wait: a hash with the fields ``requests`` and ``bytes``, each for every priority by
+#: itself; written by workers when they start, read when a request is accepted. Missing means no limit.
+LIMITS = "segue:limits"
+
+#: Whose audio lies in Redis: a sorted set of ``<priority number>:<bytes>:<request_id>`` by when the audio
+#: expires, in ms on Redis's clock; and a hash of the bytes that they sum to, by priority number.
+HELD = "segue:held"
+HELD_BYTES = "segue:held:bytes"
 
 
 def priority_from_number(number: int) -> Priority:
@@ -45,3 +62,13 @@ def result_key(request_id: str) -> str:
 def cancel_key(request_id: str) -> str:
     """The Redis key that says that a request is cancelled: its worker looks before it starts."""
     return CANCEL_KEY_PREFIX + request_id
+
+
+def id_key(request_id: str) -> str:
+    """The Redis key that says what content an id stands for; outlives the result, for whoever asks late."""
+    return ID_KEY_PREFIX + request_id
+
+
+def deaths_key(request_id: str) -> str:
+    """The Redis key that counts how often a request's engine died while it ran alone."""
+    return DEATHS_KEY_PREFIX + request_id

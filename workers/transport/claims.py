@@ -12,9 +12,8 @@ from uuid import uuid4
 import redis
 
 from protocol.request import Priority
-from protocol.routing import queue_key
+from protocol.routing import LEASES, queue_key
 
-LEASES = "segue:leases"
 INFLIGHT_PREFIX = "segue:inflight:"
 
 DEAD_MESSAGES = "segue:dead:messages"
