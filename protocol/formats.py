@@ -47,13 +47,23 @@ def write(
 
 
 def _verbose(transcript: Transcript) -> dict[str, Any]:
-    """The fields of OpenAI's `TranscriptionVerbose`; `language` is the code where OpenAI has the name."""
-    return {
+    """The fields of OpenAI's `TranscriptionVerbose`; `language` is the code where OpenAI has the name.
+
+    `words` is there if the request asked for `word_timestamps` and anything was said.
+    """
+    verbose = {
         "language": transcript.language,
         "duration": transcript.duration,
         "text": transcript.text.strip(),
         "segments": [_verbose_segment(segment) for segment in transcript.segments],
     }
+    if any(segment.words is not None for segment in transcript.segments):
+        verbose["words"] = [
+            {"word": word.word.strip(), "start": word.start, "end": word.end}
+            for segment in transcript.segments
+            for word in segment.words or ()
+        ]
+    return verbose
 
 
 def _verbose_segment(segment: Segment) -> dict[str, Any]:

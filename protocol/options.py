@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from protocol.errors import RequestError
-from protocol.languages import LANGUAGE_CODES
+from protocol.option_values import (
+    check_flag,
+    check_integer,
+    check_language,
+    check_marks,
+    check_number,
+    check_one_of,
+    check_prompt,
+    check_suppressed,
+    check_temperatures,
+    check_threshold,
+    check_vad_parameters,
+)
 
 TASKS = ("transcribe", "translate")
 
-#: Longest prompt, hotwords or prefix accepted, in characters. Whisper itself keeps at most 223 tokens
-#: of it, which is below 2 000 characters in any language.
-MAX_PROMPT_CHARACTERS = 2_000
-
 #: Whisper's decoder has 448 positions (openai/whisper, `n_text_ctx`).
 MAX_NEW_TOKENS = 448
+
+#: Options of faster-whisper that a request cannot have, and why.
+REFUSED = {
+    "clip_timestamps": "send each stretch of sound as a request of its own",
+    "chunk_length": "a window is 30 s, as the model was trained",
+    "multilingual": "an audio segment is one window: leave language out, and it is detected",
+    "language_detection_segments": "an audio segment is one window, so there is one to detect it in",
+    "language_detection_threshold": "an audio segment is one window, so no other could be asked",
+    "log_progress": "a worker's terminal is not the caller's; ask for the status of the request",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,54 +42,59 @@ class Options:
     """How one audio segment is to be transcribed.
 
     Every instance is valid: a bad value raises `RequestError` naming the field, the value and the limit.
-    Decoding is deterministic (temperature 0).
+    Lists are kept as tuples. Decoding is deterministic as long as no temperature above 0 is needed.
     """
 
     language: str | None = None
     """Whisper language code such as ``"en"``; None detects it from the audio."""
     task: str = "transcribe"
     beam_size: int = 5
+    best_of: int = 5
+    """How many are sampled at a temperature above 0, to keep the likeliest."""
     patience: float = 1.0
     length_penalty: float = 1.0
     repetition_penalty: float = 1.0
     no_repeat_ngram_size: int = 0
+    temperature: float | tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """Tried in this order until the text passes `compression_ratio_threshold` and `log_prob_threshold`."""
+    compression_ratio_threshold: float | None = 2.4
     log_prob_threshold: float | None = -1.0
     no_speech_threshold: float | None = 0.6
     condition_on_previous_text: bool = True
+    prompt_reset_on_temperature: float = 0.5
     initial_prompt: str | None = None
     prefix: str | None = None
     hotwords: str | None = None
     suppress_blank: bool = True
+    suppress_tokens: tuple[int, ...] | None = (-1,)
+    """Tokens that are never generated; −1 stands for the model's own set of symbols."""
     without_timestamps: bool = False
     max_initial_timestamp: float = 1.0
+    word_timestamps: bool = False
+    prepend_punctuations: str = "\"'“¿([{-"
+    append_punctuations: str = "\"'.。,，!！?？:：”)]}、"
+    hallucination_silence_threshold: float | None = None
+    """With `word_timestamps`: silence longer than this, in seconds, around doubtful words drops them."""
     max_new_tokens: int | None = None
+    vad_filter: bool = False
+    """Cut silence out before the engine hears the audio (Silero); times are those of the whole audio."""
+    vad_parameters: Mapping[str, float] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
-        _check_language(self.language)
-        if self.task not in TASKS:
-            raise _bad("task", self.task, f"one of {', '.join(TASKS)}")
-        _check_integer("beam_size", self.beam_size, 1, 20)
-        _check_number("patience", self.patience, 0.1, 10.0)
-        _check_number("length_penalty", self.length_penalty, 0.0, 10.0)
-        _check_number("repetition_penalty", self.repetition_penalty, 0.1, 10.0)
-        _check_integer("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, 100)
-        if self.log_prob_threshold is not None:
-            _check_number("log_prob_threshold", self.log_prob_threshold, -100.0, 0.0)
-        if self.no_speech_threshold is not None:
-            _check_number("no_speech_threshold", self.no_speech_threshold, 0.0, 1.0)
-        for name in ("condition_on_previous_text", "suppress_blank", "without_timestamps"):
-            if not isinstance(getattr(self, name), bool):
-                raise _bad(name, getattr(self, name), "true or false")
-        for name in ("initial_prompt", "prefix", "hotwords"):
-            _check_prompt(name, getattr(self, name))
-        _check_number("max_initial_timestamp", self.max_initial_timestamp, 0.0, 30.0)
-        if self.max_new_tokens is not None:
-            _check_integer("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
+        self._keep_own_copies()
+        self._check_decoding()
+        self._check_gates()
+        self._check_prompts()
+        self._check_times()
 
     @classmethod
     def of(cls, given: Mapping[str, object]) -> Options:
-        """Build options from a mapping, refusing names that do not exist."""
+        """Build options from a mapping, refusing names that do not exist, or that a request cannot have."""
         unknown = sorted(str(name)[:40] for name in given if name not in OPTION_NAMES)
+        if reasons := [
+            f"{name} is not an option of a request: {REFUSED[name]}" for name in REFUSED if name in unknown
+        ]:
+            raise RequestError("; ".join(reasons), "BAD_OPTION")
         if unknown:
             raise RequestError(
                 f"unknown option {', '.join(unknown)}; known are {', '.join(OPTION_NAMES)}", "BAD_OPTION"
@@ -80,54 +102,60 @@ class Options:
         values: dict[str, Any] = dict(given)
         return cls(**values)
 
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        """What is tried, in order; at least one."""
+        return self.temperature if isinstance(self.temperature, tuple) else (self.temperature,)
+
     def changes(self) -> dict[str, Any]:
         """The options that differ from the defaults: what goes over the wire."""
-        return {name: value for name, value in asdict(self).items() if value != _DEFAULTS[name]}
+        given = ((name, getattr(self, name), default) for name, default in _DEFAULTS.items())
+        return {name: value for name, value, default in given if value != default}
+
+    def _keep_own_copies(self) -> None:
+        for name in ("temperature", "suppress_tokens"):
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
+        if isinstance(self.vad_parameters, Mapping):
+            object.__setattr__(self, "vad_parameters", dict(self.vad_parameters))
+
+    def _check_decoding(self) -> None:
+        check_language(self.language)
+        check_one_of("task", self.task, TASKS)
+        check_integer("beam_size", self.beam_size, 1, 20)
+        check_integer("best_of", self.best_of, 1, 20)
+        check_number("patience", self.patience, 0.1, 10.0)
+        check_number("length_penalty", self.length_penalty, 0.0, 10.0)
+        check_number("repetition_penalty", self.repetition_penalty, 0.1, 10.0)
+        check_integer("no_repeat_ngram_size", self.no_repeat_ngram_size, 0, 100)
+        check_flag("suppress_blank", self.suppress_blank)
+        check_suppressed(self.suppress_tokens)
+        if self.max_new_tokens is not None:
+            check_integer("max_new_tokens", self.max_new_tokens, 1, MAX_NEW_TOKENS)
+
+    def _check_gates(self) -> None:
+        check_temperatures(self.temperature)
+        check_threshold("compression_ratio_threshold", self.compression_ratio_threshold, 0.0, 100.0)
+        check_threshold("log_prob_threshold", self.log_prob_threshold, -100.0, 0.0)
+        check_threshold("no_speech_threshold", self.no_speech_threshold, 0.0, 1.0)
+        check_flag("vad_filter", self.vad_filter)
+        check_vad_parameters(self.vad_parameters)
+
+    def _check_prompts(self) -> None:
+        check_flag("condition_on_previous_text", self.condition_on_previous_text)
+        check_number("prompt_reset_on_temperature", self.prompt_reset_on_temperature, 0.0, 100.0)
+        for name in ("initial_prompt", "prefix", "hotwords"):
+            check_prompt(name, getattr(self, name))
+
+    def _check_times(self) -> None:
+        check_flag("without_timestamps", self.without_timestamps)
+        check_number("max_initial_timestamp", self.max_initial_timestamp, 0.0, 30.0)
+        check_flag("word_timestamps", self.word_timestamps)
+        for name in ("prepend_punctuations", "append_punctuations"):
+            check_marks(name, getattr(self, name))
+        threshold = self.hallucination_silence_threshold
+        check_threshold("hallucination_silence_threshold", threshold, 0.0, 30.0)
 
 
 OPTION_NAMES = tuple(field.name for field in fields(Options))
 _DEFAULTS = {field.name: field.default for field in fields(Options)}
-
-
-def _check_language(language: object) -> None:
-    if language is None:
-        return
-    if not isinstance(language, str) or language not in LANGUAGE_CODES:
-        raise RequestError(
-            f"unknown language {_shown(language)}: expected one of Whisper's {len(LANGUAGE_CODES)} codes,"
-            " such as 'en', or none to detect it",
-            "BAD_LANGUAGE",
-        )
-
-
-def _check_integer(name: str, value: object, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise _bad(name, value, f"a whole number from {low} to {high}")
-
-
-def _check_number(name: str, value: object, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _bad(name, value, f"a number from {low} to {high}")
-    if not low <= value <= high:
-        raise _bad(name, value, f"a number from {low} to {high}")
-
-
-def _check_prompt(name: str, text: object) -> None:
-    if text is None:
-        return
-    if not isinstance(text, str):
-        raise _bad(name, text, "text")
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise RequestError(
-            f"{name} has {len(text)} characters, the limit is {MAX_PROMPT_CHARACTERS}", "PROMPT_TOO_LONG"
-        )
-    if any(ord(character) < 32 and character not in "\n\t" for character in text):
-        raise RequestError(f"{name} contains control characters", "BAD_OPTION")
-
-
-def _bad(name: str, value: object, expected: str) -> RequestError:
-    return RequestError(f"{name} is {_shown(value)}: expected {expected}", "BAD_OPTION")
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:40]

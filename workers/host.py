@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -22,10 +23,10 @@ from protocol.errors import TranscriptionError
 from protocol.request import Priority, Request
 from protocol.transcript import Transcript
 from protocol.wire import decode_request, encode_transcript
-from workers.engine.base import Engine, Heard, Outcome, Row
+from workers.engine.base import Again, Engine, Heard, Outcome, Row
 from workers.engine.fake import FakeEngine
 from workers.engine.isolation import run_isolated
-from workers.payloads import Payloads
+from workers.payloads import Fetched, Payloads
 from workers.settings import Settings
 
 log = logging.getLogger("workers.host")
@@ -59,7 +60,8 @@ class Host:
 
     def __init__(self, settings: Settings) -> None:
         self._engine = make_engine(settings)
-        self._payloads = Payloads(settings.redis_url)
+        # Half of what the batch may take: Redis may be away, and the engine must not be killed for that.
+        self._payloads = Payloads(settings.redis_url, patience=settings.batch_timeout / 2)
 
     def load(self) -> dict[str, Any]:
         """Load the weights; the report says what was loaded and how long it took in seconds."""
@@ -68,10 +70,15 @@ class Host:
         return {"ready": {"model": self._engine.model, "seconds": time.monotonic() - started_at}}
 
     def run(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Run one batch: ``{"batch": id, "requests": [[request_id, kwargs], …]}`` → one outcome each."""
+        """Run a batch: ``{"batch": id, "requests": [[request_id, kwargs, progress], …]}`` → an outcome each.
+
+        ``progress`` is what an earlier outcome ``{"again": …}`` said, else None.
+        """
         started_at = time.monotonic()
-        requests = [decode_request(name, kwargs, Priority.NORMAL) for name, kwargs in batch["requests"]]
-        outcomes, rows = self._prepare(requests)
+        ordered = batch["requests"]
+        requests = [decode_request(name, kwargs, Priority.NORMAL) for name, kwargs, _ in ordered]
+        fetched = self._payloads.fetch(requests)
+        outcomes, rows = self._prepare(requests, fetched, [progress for *_, progress in ordered])
         prepared_at = time.monotonic()
         report = run_isolated(self._engine, list(rows.values()))
         ended_at = time.monotonic()
@@ -83,28 +90,39 @@ class Host:
             "engine_calls": report.engine_calls,
             "out_of_memory_at": report.out_of_memory_at,
             "outcomes": [
-                self._encode(request, outcomes[position]) for position, request in enumerate(requests)
+                self._encode(request, outcomes[position], found)
+                for position, (request, found) in enumerate(zip(requests, fetched, strict=True))
             ],
         }
 
-    def _prepare(self, requests: list[Request]) -> tuple[dict[int, Outcome], dict[int, Row]]:
+    def _prepare(
+        self,
+        requests: list[Request],
+        fetched: list[Fetched | TranscriptionError],
+        progress: list[dict[str, Any] | None],
+    ) -> tuple[dict[int, Outcome], dict[int, Row]]:
         """By position: the outcome of those that failed already, the rows of the others."""
         failed: dict[int, Outcome] = {}
         rows: dict[int, Row] = {}
-        fetched = self._payloads.fetch([request.payload for request in requests])
-        for position, (request, samples) in enumerate(zip(requests, fetched, strict=True)):
-            if isinstance(samples, TranscriptionError):
-                failed[position] = samples
+        for position, (request, found) in enumerate(zip(requests, fetched, strict=True)):
+            if isinstance(found, TranscriptionError):
+                failed[position] = found
             else:
-                rows[position] = self._engine.prepare(samples, request.options)
+                row = self._engine.prepare(found.samples, request.options)
+                rows[position] = replace(row, progress=progress[position], context=found.context.text)
         return failed, rows
 
-    def _encode(self, request: Request, outcome: Outcome) -> dict[str, Any]:
+    def _encode(
+        self, request: Request, outcome: Outcome, found: Fetched | TranscriptionError
+    ) -> dict[str, Any]:
         if isinstance(outcome, Heard):
-            return {"transcript": encode_transcript(self._transcript(request, outcome))}
+            turns = found.context.turns if isinstance(found, Fetched) else 0
+            return {"transcript": encode_transcript(self._transcript(request, outcome, turns))}
+        if isinstance(outcome, Again):
+            return {"again": {"temperature": outcome.temperature, "progress": outcome.progress}}
         return {"exc_type": type(outcome).__name__, "exc_message": [outcome.message, outcome.code]}
 
-    def _transcript(self, request: Request, heard: Heard) -> Transcript:
+    def _transcript(self, request: Request, heard: Heard, turns_before: int) -> Transcript:
         return Transcript(
             request_id=request.request_id,
             text=heard.text,
@@ -115,6 +133,7 @@ class Host:
             no_speech=heard.no_speech,
             model=self._engine.model,
             warnings=heard.warnings,
+            turns_before=turns_before,
         )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from protocol.errors import RequestError
 from protocol.options import Options
-from workers.engine.base import Heard, Row
+from workers.engine.base import Heard, Row, Samples
 from workers.engine.context import BUCKETED
 from workers.engine.listener import Listener
 from workers.engine.loading import load_model
@@ -39,9 +39,15 @@ def vocabulary() -> Vocabulary:
     return Vocabulary.of(load_model("demo", device="cpu"))
 
 
+def somebody_speaks(samples: Samples) -> bool:
+    """Silero, had it been asked about speech."""
+    return True
+
+
 def listener(vocabulary: Vocabulary, options: Options) -> Listener:
     features = vocabulary.whisper.feature_extractor(TEN_SECONDS)
-    return Listener(Row(samples=TEN_SECONDS, options=options, features=features), vocabulary)
+    row = Row(samples=TEN_SECONDS, options=options, features=features)
+    return Listener(row, vocabulary, holds_speech=somebody_speaks)
 
 
 def spoken(vocabulary: Vocabulary, *parts: float | str) -> list[int]:
@@ -54,6 +60,12 @@ def spoken(vocabulary: Vocabulary, *parts: float | str) -> list[int]:
     return tokens
 
 
+def hear(row: Listener, result: Result) -> None:
+    """A window without word timestamps."""
+    row.hear(result)
+    row.go_on()
+
+
 def heard(listener: Listener) -> Heard:
     outcome = listener.outcome()
     assert isinstance(outcome, Heard)
@@ -63,9 +75,9 @@ def heard(listener: Listener) -> Heard:
 def test_an_unfinished_sentence_is_heard_again_from_where_it_began(vocabulary: Vocabulary) -> None:
     """After two timestamps in a row the next window starts at the last one, and time goes on from there."""
     row = listener(vocabulary, Options(language="en"))
-    row.hear(Result(spoken(vocabulary, 0.0, " Yes,", 4.0, 4.0, " that")))
+    hear(row, Result(spoken(vocabulary, 0.0, " Yes,", 4.0, 4.0, " that")))
     assert row.is_listening
-    row.hear(Result(spoken(vocabulary, 0.0, " that is right.", 2.0)))
+    hear(row, Result(spoken(vocabulary, 0.0, " that is right.", 2.0)))
     assert not row.is_listening
     assert heard(row).text == "Yes, that is right."
     assert [(part.id, part.start, part.end) for part in heard(row).segments] == [(1, 0.0, 4.0), (2, 4.0, 6.0)]
@@ -80,7 +92,7 @@ def test_previous_text_is_the_next_prompt(vocabulary: Vocabulary) -> None:
     )
     prompts = []
     for row in (mindful, forgetful):
-        row.hear(first)
+        hear(row, first)
         prompts.append(row.prompt())
     tokenizer = vocabulary.tokenizer("en", "transcribe")
     before = spoken(vocabulary, " Listen.", 0.0, " Yes,", 4.0)
@@ -93,7 +105,7 @@ def test_the_prefix_begins_the_first_window_only(vocabulary: Vocabulary) -> None
     tokenizer = vocabulary.tokenizer("en", "transcribe")
     start = tokenizer.sot_sequence
     assert row.prompt() == [*start, tokenizer.timestamp_begin, *spoken(vocabulary, " Yes")]
-    row.hear(Result(spoken(vocabulary, 0.0, " Yes,", 4.0, 4.0)))
+    hear(row, Result(spoken(vocabulary, 0.0, " Yes,", 4.0, 4.0)))
     assert row.prompt() == start
 
 
@@ -110,8 +122,8 @@ def test_the_no_speech_gate(
     vocabulary: Vocabulary, score: float, changes: dict[str, float | None], is_kept: bool
 ) -> None:
     """Text is dropped when no speech is likely, unless the model is sure of the text or the gate is off."""
-    row = listener(vocabulary, Options.of({"language": "en", **changes}))
-    row.hear(Result(spoken(vocabulary, 0.0, " Yes.", 9.0), no_speech_prob=0.9, score=score))
+    row = listener(vocabulary, Options.of({"language": "en", "temperature": 0.0, **changes}))
+    hear(row, Result(spoken(vocabulary, 0.0, " Yes.", 9.0), no_speech_prob=0.9, score=score))
     assert not row.is_listening
     assert heard(row).no_speech is not is_kept
     assert heard(row).text == ("Yes." if is_kept else "")
@@ -121,21 +133,21 @@ def test_the_average_log_probability_is_that_of_every_token(vocabulary: Vocabula
     """The length penalty is taken out of CTranslate2's score again, and end of text counts as a token."""
     row = listener(vocabulary, Options(language="en", length_penalty=2.0))
     tokens = spoken(vocabulary, 0.0, " Yes.", 9.0)
-    row.hear(Result(tokens, score=-0.1))
+    hear(row, Result(tokens, score=-0.1))
     assert heard(row).segments[0].avg_logprob == pytest.approx(-0.1 * len(tokens) ** 2 / (len(tokens) + 1))
 
 
 def test_empty_segments_are_left_out(vocabulary: Vocabulary) -> None:
     """A segment without words, or without length, is not one."""
     row = listener(vocabulary, Options(language="en"))
-    row.hear(Result(spoken(vocabulary, 0.0, " ", 1.0, 1.0, " Yes.", 1.0, 2.0, " No.", 3.0)))
+    hear(row, Result(spoken(vocabulary, 0.0, " ", 1.0, 1.0, " Yes.", 1.0, 2.0, " No.", 3.0)))
     assert [part.text for part in heard(row).segments] == [" No."]
 
 
 def test_timestamps_that_stand_still_end_the_row(vocabulary: Vocabulary) -> None:
     """Alone, faster-whisper would hear such a window for ever; here the row ends and says where."""
     row = listener(vocabulary, Options(language="en"))
-    row.hear(Result(spoken(vocabulary, 0.0, 0.0)))
+    hear(row, Result(spoken(vocabulary, 0.0, 0.0)))
     assert not row.is_listening
     assert heard(row).warnings == ("the model's timestamps stand still at 0.00 s; the rest is unheard",)
 
@@ -144,8 +156,8 @@ def test_a_prompt_that_outgrows_the_decoder_is_refused_only_if_it_is_needed(voca
     """Text heard so far leaves no room for another window: a finished row has no use for one."""
     options = Options(language="en", max_new_tokens=440)
     finished, unfinished = listener(vocabulary, options), listener(vocabulary, options)
-    finished.hear(Result(spoken(vocabulary, 0.0, " Yes, that is right.", 4.0)))
-    unfinished.hear(Result(spoken(vocabulary, 0.0, " Yes, that is right.", 4.0, 4.0)))
+    hear(finished, Result(spoken(vocabulary, 0.0, " Yes, that is right.", 4.0)))
+    hear(unfinished, Result(spoken(vocabulary, 0.0, " Yes, that is right.", 4.0, 4.0)))
     assert heard(finished).text == "Yes, that is right."
     assert isinstance(unfinished.outcome(), RequestError)
 
@@ -161,7 +173,7 @@ def test_a_shortened_window_is_padded_to_its_bucket(vocabulary: Vocabulary) -> N
     bucketed = Listener(row, vocabulary, BUCKETED)
     assert bucketed.window().shape == (80, 1200)
     assert not bucketed.window()[:, 1000:].any()
-    bucketed.hear(Result(spoken(vocabulary, 0.0, " Yes, that is right.")))
+    hear(bucketed, Result(spoken(vocabulary, 0.0, " Yes, that is right.")))
     assert not bucketed.is_listening
     assert heard(bucketed).segments[0].end == 10.0
 
@@ -172,9 +184,9 @@ def test_what_is_left_goes_to_a_bucket_of_its_own(vocabulary: Vocabulary) -> Non
     row = Listener(
         Row(samples=TEN_SECONDS, options=Options(language="en"), features=features), vocabulary, BUCKETED
     )
-    row.hear(Result(spoken(vocabulary, 0.0, " Yes,", 7.0, 7.0, " that")))
+    hear(row, Result(spoken(vocabulary, 0.0, " Yes,", 7.0, 7.0, " that")))
     assert row.window_length == 300
-    row.hear(Result(spoken(vocabulary, 0.0, " that is right.", 2.5)))
+    hear(row, Result(spoken(vocabulary, 0.0, " that is right.", 2.5)))
     assert [(part.start, part.end) for part in heard(row).segments] == [(0.0, 7.0), (7.0, 9.5)]
 
 
@@ -184,3 +196,32 @@ def test_windows_are_padded_to_thirty_seconds(vocabulary: Vocabulary) -> None:
     assert window.shape == (80, 3000)
     assert window.dtype == np.float32
     assert not window[:, 1000:].any()
+
+
+def test_a_doubtful_text_stands_only_where_silero_hears_somebody(vocabulary: Vocabulary) -> None:
+    """A gate that another outvotes is a reason to ask; a text that no gate speaks against is not."""
+    asked: list[int] = []
+
+    def nobody_speaks(samples: Samples) -> bool:
+        asked.append(len(samples))
+        return False
+
+    texts = []
+    for probability in (0.9, 0.1):
+        features = vocabulary.whisper.feature_extractor(TEN_SECONDS)
+        row = Row(samples=TEN_SECONDS, options=Options(language="en"), features=features)
+        doubtful = Listener(row, vocabulary, holds_speech=nobody_speaks)
+        hear(doubtful, Result(spoken(vocabulary, 0.0, " Yes.", 9.0), no_speech_prob=probability))
+        texts.append(heard(doubtful).text)
+    assert texts == ["", "Yes."]
+    assert asked == [160_000]
+
+
+def test_an_open_no_speech_gate_asks_nobody(vocabulary: Vocabulary) -> None:
+    """Without a threshold the text stands, as it does with faster-whisper."""
+    options = Options(language="en", no_speech_threshold=None, temperature=0.0)
+    features = vocabulary.whisper.feature_extractor(TEN_SECONDS)
+    row = Row(samples=TEN_SECONDS, options=options, features=features)
+    trusting = Listener(row, vocabulary, holds_speech=lambda _: False)
+    hear(trusting, Result(spoken(vocabulary, 0.0, " Yes.", 9.0), no_speech_prob=0.9, score=-3.0))
+    assert heard(trusting).text == "Yes."

@@ -10,7 +10,7 @@ import pytest
 import redis
 from pydantic import ValidationError
 
-from workers.redis_url import without_password
+from protocol.address import without_password
 from workers.settings import NAMES, PASSWORD_FILE, Batching, Settings, SettingsError, load, load_settings
 from workers.settings_names import Name
 
@@ -31,6 +31,8 @@ LIMITS = [
     ("max_batch_size", 0, 1, 256, 257),
     ("max_batch_wait_ms", -1, 0, 60_000, 60_001),
     ("min_batch_size", 0, 1, 8, 9),
+    ("admission_max_waiting", -1, 0, 100_000_000, 100_000_001),
+    ("admission_max_waiting_mb", -1, 0, 1_000_000, 1_000_001),
     ("cpu_threads", -1, 0, 1024, 1025),
     ("batch_timeout", 0.09, 0.1, 86_400, 86_400.1),
     ("load_timeout", 0.09, 0.1, 86_400, 86_400.1),
@@ -55,7 +57,7 @@ CHOICES = {
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
 }
 
-SWITCHES = ("batching_enabled", "dynamic_batching")
+SWITCHES = ("batching_enabled", "dynamic_batching", "allow_insecure", "strict_redis")
 
 
 def file(folder: Path, content: str, name: str = "segue.yaml") -> Path:
@@ -164,9 +166,11 @@ class TestSources:
     @pytest.mark.parametrize(
         "name", [name for name in NAMES if name is not PASSWORD_FILE], ids=lambda name: name.env
     )
-    def test_every_setting_has_a_variable_and_a_flag(self, name: Name) -> None:
+    def test_every_setting_has_a_variable_and_a_flag(self, tmp_path: Path, name: Name) -> None:
         """Each setting can be given by its variable and by its flag, to the same effect."""
-        other = {"batching_enabled": "false", "dynamic_batching": "no", "redis_url": "redis://other:1/2"}
+        other = {"batching_enabled": "false", "dynamic_batching": "no", "redis_url": "redis://:p@other:1/2"}
+        other |= {"allow_insecure": "yes", "strict_redis": "on"}
+        other |= {"signing_keys_file": str(file(tmp_path, "one:" + "s" * 32))}
         value = other.get(name.flag) or ("DEBUG" if name.flag == "log_level" else None)
         value = value or (CHOICES[name.flag][-1] if name.flag in CHOICES else "3")
         by_variable, by_flag = read(environ={name.env: value}), read(**one(name.flag, value))
@@ -218,11 +222,16 @@ class TestLimits:
         """A number is neither a truth, a list, a mapping, not-a-number nor infinite; nor is a name."""
         assert len(mistakes(**one(flag, value))) == 1
 
+    def test_key_file_without_keys_is_named(self, tmp_path: Path) -> None:
+        """A worker that is to run signed requests only does not start without a key."""
+        (mistake,) = mistakes(signing_keys_file=str(file(tmp_path, "")))
+        assert mistake.endswith("holds no key")
+
     def test_every_setting_is_tested(self) -> None:
         """The tables above cover every setting there is."""
         tested = (
             {row[0] for row in LIMITS} | set(CHOICES) | set(SWITCHES) | {"redis_url", "redis_password_file"}
-        )
+        ) | {"signing_keys_file"}
         assert tested == {name.flag for name in NAMES}
 
     def test_largest_batch_of_one_needs_no_smallest(self) -> None:
@@ -316,11 +325,12 @@ class TestRedis:
     @pytest.mark.parametrize(
         "url",
         [
-            "redis://h",
-            "redis://h:1/15",
+            "redis://localhost",
+            "redis://127.0.0.2:1/15",
             "rediss://u:p%40@h:65535/",
             "redis://[::1]:6379/0",
-            "redis://h?timeout=1",
+            "rediss://:p@h?ssl_ca_certs=pyproject.toml",
+            "redis+sentinel://:p@a,b:1,[::1]:2/3?master=m",
         ],
     )
     def test_addresses_are_accepted(self, url: str) -> None:
@@ -344,12 +354,20 @@ class TestRedis:
             "redis://h/0\n",
             "redis://[::1",
             "redis://:pa/ss@h",
+            "redis://h?timeout=1",
+            "redis://a,b",
+            "redis://h?ssl_ca_certs=ca.pem",
+            "rediss://h?ssl_cert_reqs=optional",
+            "rediss://h?ssl_check_hostname=perhaps",
+            "redis+sentinel://h",
+            "redis+sentinel://h?master=",
+            "redis+sentinel://h,?master=m",
         ],
     )
     def test_other_addresses_are_refused(self, url: str) -> None:
         """What redis-py or Celery would misread is refused before they see it."""
         (mistake,) = mistakes(redis_url=url)
-        assert "expected redis:// or rediss://" in mistake
+        assert "expected" in mistake
 
     @pytest.mark.parametrize("secret", ["S3CRET", "S3CRET p@:/?#%+\"' ü"])
     def test_password_comes_from_its_file(self, tmp_path: Path, secret: str) -> None:
@@ -380,8 +398,12 @@ class TestRedis:
         secret = str(file(tmp_path, "S3CRET", "s"))
         for loaded in (
             load(None, flags={}, environ={"REDIS_URL": "redis://u:S3CRET@h"}),
-            load(None, flags={}, environ={"REDIS_URL": "redis://S3CRET@h"}),
-            load(None, flags={}, environ={"REDIS_URL": "redis://h/0?password=S3CRET&timeout=1"}),
+            load(None, flags={}, environ={"REDIS_URL": "redis://S3CRET@localhost"}),
+            load(
+                None,
+                flags={},
+                environ={"REDIS_URL": "redis+sentinel://localhost?sentinel_password=S3CRET&master=m"},
+            ),
             load(None, flags={}, environ={"REDIS_PASSWORD_FILE": secret}),
         ):
             assert "S3CRET" in loaded.settings.redis_url

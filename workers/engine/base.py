@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,6 +25,12 @@ class Row:
     options: Options = field(repr=False)
     features: Any = field(default=None, repr=False)
     """Whatever the engine's `prepare` made of the samples ahead of the call."""
+    stretches: tuple[tuple[int, int], ...] | None = None
+    """First and last sample of what is heard, if silence was cut out; None if all of it is."""
+    progress: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What an earlier call answered with `Again`; None at the first."""
+    context: str = field(default="", repr=False)
+    """What was said before this audio segment: previous text, as the rest of a long one has it."""
 
     @property
     def seconds(self) -> float:
@@ -44,7 +50,20 @@ class Heard:
     warnings: tuple[str, ...] = ()
 
 
-Outcome = Heard | TranscriptionError
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """A row that is not done: what was heard is not good enough, and is to be heard again.
+
+    Its neighbours are, so it does not hold them up: the worker lets it wait for a batch of rows at the same
+    `temperature`, prepares it anew and passes `progress` on as `Row.progress`.
+    """
+
+    temperature: float
+    progress: Mapping[str, Any] = field(repr=False)
+    """JSON-able, and nobody's business but the engine's."""
+
+
+Outcome = Heard | Again | TranscriptionError
 
 
 class Engine(Protocol):
@@ -74,21 +93,28 @@ class Engine(Protocol):
         ...
 
 
-def compatibility_key(options: Options) -> Hashable:
+def compatibility_key(options: Options, temperature: float | None = None) -> Hashable:
     """What requests must share to share a batch.
 
     CTranslate2's `Whisper.generate` takes one prompt a row, so language, task and prompts may differ;
-    everything else below is one value for the whole call. No-speech gate and log-probability
-    threshold are applied per row afterwards.
+    everything else below is one value for the whole call. The gates are applied per row afterwards.
+
+    Args:
+        options: what the request asks for.
+        temperature: at which it is to be heard `Again`; None for its first.
     """
+    at = options.temperatures[0] if temperature is None else temperature
+    search = (options.beam_size, options.patience) if at == 0 else (options.best_of,)
     return (
-        options.beam_size,
-        options.patience,
+        at,
+        search,
         options.length_penalty,
         options.repetition_penalty,
         options.no_repeat_ngram_size,
         options.suppress_blank,
+        options.suppress_tokens,
         options.without_timestamps,
         options.max_initial_timestamp,
         options.max_new_tokens,
+        options.word_timestamps,  # a second pass, for which the others would have to wait
     )

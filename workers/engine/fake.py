@@ -3,7 +3,7 @@
 The text of a row is the `fingerprint` of its samples, so that a result given to the wrong request is
 noticed. The time of a call is ``fixed + per_row * rows + per_second * seconds of audio``, really spent.
 
-A row whose `initial_prompt` is one of these scripts a fault:
+A row whose `initial_prompt` is one of these scripts a fault, or a look at what it was given:
 
 | prompt | what happens |
 |---|---|
@@ -13,6 +13,8 @@ A row whose `initial_prompt` is one of these scripts a fault:
 | ``out of memory above N`` | a call with this row and more than N rows raises `OutOfMemory` |
 | ``crash`` | the process dies of a segmentation fault |
 | ``hang`` | the call never returns |
+| ``again N times`` | this row is to be heard `Again`, at the next temperature, N times |
+| ``echo the context`` | the text is the fingerprint, a colon, and the row's context |
 """
 
 from __future__ import annotations
@@ -31,12 +33,13 @@ import numpy as np
 from protocol.errors import EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
 from protocol.transcript import Segment
-from workers.engine.base import Heard, Outcome, Row, Samples
+from workers.engine.base import Again, Heard, Outcome, Row, Samples
 
 #: Enough of a SHA-256 that no two test files share it, and short enough to read in a log.
 FINGERPRINT_DIGITS = 16
 
 _FAIL_TIMES = re.compile(r"fail (\d+) times")
+_AGAIN = re.compile(r"again (\d+) times")
 _OUT_OF_MEMORY = re.compile(r"out of memory above (\d+)")
 
 
@@ -118,10 +121,19 @@ def _number(pattern: re.Pattern[str], script: str) -> int | None:
 def _outcome(row: Row) -> Outcome:
     if row.options.initial_prompt == "refuse":
         return RequestError("scripted refusal")
+    failures = row.progress["failures"] if row.progress is not None else 0
+    if failures < (_number(_AGAIN, row.options.initial_prompt or "") or 0):
+        return Again(temperature=row.options.temperatures[failures + 1], progress={"failures": failures + 1})
     text = fingerprint(row.samples)
+    if row.options.initial_prompt == "echo the context":
+        text += f":{row.context}"
     return Heard(
         text=text,
         language=row.options.language or "en",
         language_probability=1.0,
-        segments=(Segment(id=1, start=0.0, end=row.seconds, text=text),),
+        segments=(
+            Segment(
+                id=1, start=0.0, end=row.seconds, text=text, temperature=row.options.temperatures[failures]
+            ),
+        ),
     )

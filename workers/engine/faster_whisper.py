@@ -6,17 +6,18 @@ languages and tasks mix. CTranslate2 demands that the transcript starts at the s
 prompt and takes one maximum length a call, so rows whose prompts differ in shape go in groups, and so do
 rows whose windows are encoded at different lengths (`context`); at full context a batch without prompts
 is one group, hence one encode and one generate. A row whose audio is not at its end takes part in the
-next round.
+next round; one whose text is not good enough leaves with `Again`.
 
 Equal to alone: at temperature 0, float32 and full context each row's text is what
-`WhisperModel.transcribe` gives for that audio segment alone. One deliberate difference: alone,
+`WhisperModel.transcribe` gives for that audio segment alone. Two deliberate differences: alone,
 faster-whisper detects the language in a second encoding that shows one more frame (10 ms of padding)
-than generation sees; here both use one.
+than generation sees, where here both use one; and a doubtful text stands only where Silero hears
+somebody speak (`listener`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -32,10 +33,15 @@ from workers.engine.context import AudioContext, Wish, chosen_context
 from workers.engine.features import LogMel
 from workers.engine.listener import Listener
 from workers.engine.loading import load_model, model_folder, shown_name, unavailable
+from workers.engine.speech import joined, stretches_of_speech
 from workers.engine.vocabulary import Vocabulary
+from workers.engine.words import align
 
 #: What CTranslate2 and cuBLAS write when the device is full (OpenNMT/CTranslate2, `src/cuda`).
 _OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed")
+
+#: The features of no audio: the one frame that every extractor adds, and that is not heard.
+_NO_FRAMES = np.zeros((1, 1), np.float32)
 
 
 class FasterWhisperEngine:
@@ -72,13 +78,21 @@ class FasterWhisperEngine:
         try:
             self._vocabulary = Vocabulary.of(self._whisper)
             self._log_mel = LogMel(self._whisper.feature_extractor)
-            self.run([self.prepare(np.zeros(MIN_SAMPLES, np.float32), Options())])
+            silence = np.zeros(MIN_SAMPLES, np.float32)
+            self.run([self.prepare(silence, Options()), self.prepare(silence, Options(vad_filter=True))])
         except (RuntimeError, ValueError, OutOfMemory) as error:  # such as a CUDA library missed only in use
             raise unavailable(self.model, error) from error
 
     def prepare(self, samples: Samples, options: Options) -> Row:
-        """Compute the log-mel features as faster-whisper does: ``[n_mels, n_frames]``, float32."""
-        return Row(samples=samples, options=options, features=self._log_mel(samples))
+        """Compute the log-mel features as faster-whisper does: ``[n_mels, n_frames]``, float32.
+
+        With `vad_filter` those of the stretches with speech, one after the other.
+        """
+        if not options.vad_filter:
+            return Row(samples=samples, options=options, features=self._log_mel(samples))
+        stretches = stretches_of_speech(samples, options.vad_parameters)
+        features = self._log_mel(joined(samples, stretches)) if stretches else _NO_FRAMES
+        return Row(samples=samples, options=options, features=features, stretches=stretches)
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order; see the head of this module.
@@ -97,8 +111,11 @@ class FasterWhisperEngine:
             encoded = self._whisper.encode(np.stack([listener.window() for listener in group]))
             self._detect_languages(encoded, group)
             results = self._generate(encoded, group)
-        for listener, result in zip(group, results, strict=True):
-            listener.hear(result)
+            for listener, result in zip(group, results, strict=True):
+                listener.hear(result)
+            self._place_words(encoded, group)
+        for listener in group:
+            listener.go_on()
 
     def _detect_languages(self, encoded: Any, group: Sequence[Listener]) -> None:
         if all(listener.language for listener in group):
@@ -110,15 +127,14 @@ class FasterWhisperEngine:
 
     def _generate(self, encoded: Any, group: Sequence[Listener]) -> list[Any]:
         prompts = [listener.prompt() for listener in group]
-        shared = group[0].options  # equal in all rows: `compatibility_key`
+        shared, temperature = group[0].options, group[0].temperature  # `compatibility_key`, and the group
         longest = self._whisper.max_length
         if shared.max_new_tokens is not None:
             longest = len(prompts[0]) + shared.max_new_tokens
         results: list[Any] = self._whisper.model.generate(
             encoded,
             prompts,
-            beam_size=shared.beam_size,
-            patience=shared.patience,
+            **search(shared, temperature),
             length_penalty=shared.length_penalty,
             repetition_penalty=shared.repetition_penalty,
             no_repeat_ngram_size=shared.no_repeat_ngram_size,
@@ -126,15 +142,34 @@ class FasterWhisperEngine:
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=shared.suppress_blank,
-            suppress_tokens=self._vocabulary.suppressed,
+            suppress_tokens=self._vocabulary.suppressed(shared),
             max_initial_timestamp_index=round(shared.max_initial_timestamp / self._whisper.time_precision),
         )
         return results
 
+    def _place_words(self, encoded: Any, group: Sequence[Listener]) -> None:
+        if not group[0].options.word_timestamps:  # equal in all rows
+            return
+        alignments = align(self._whisper, encoded, [listener.passage for listener in group])
+        for listener, alignment in zip(group, alignments, strict=True):
+            listener.place_words(alignment)
+
+
+def search(options: Options, temperature: float) -> dict[str, Any]:
+    """How CTranslate2 looks for the text: beams at temperature 0, samples above, as faster-whisper does."""
+    if temperature == 0:
+        return {"beam_size": options.beam_size, "patience": options.patience}
+    return {
+        "beam_size": 1,
+        "num_hypotheses": options.best_of,
+        "sampling_topk": 0,
+        "sampling_temperature": temperature,
+    }
+
 
 def groups_of_one_shape(listeners: Sequence[Listener]) -> list[list[Listener]]:
     """Listeners that may share one `encode` and one `generate`, in order of first appearance."""
-    groups: dict[tuple[int, int, int], list[Listener]] = {}
+    groups: dict[Hashable, list[Listener]] = {}
     for listener in listeners:
         groups.setdefault(listener.shape(), []).append(listener)
     return list(groups.values())

@@ -1,56 +1,83 @@
 """One row on its way through its audio: the window it is at, the prompt for it, what it has heard.
 
-This is the body of faster-whisper's seek loop (`WhisperModel.generate_segments`, 1.2.1) at temperature
-0, turned inside out: the engine encodes and generates for many listeners at once and hands each its
-own result. A window is at most 30 s; where the model's last timestamp lies inside it, the next window
-starts there. Positions in the audio are in frames of 10 ms. Padding, however long, is not part of the
-audio: timestamps and the next window are reckoned from the frames that hold some.
+This is the body of faster-whisper's seek loop (`WhisperModel.generate_segments`, 1.2.1), turned inside
+out: the engine encodes and generates for many listeners at once and hands each its own result. A window
+is at most 30 s; where the model's last timestamp lies inside it, the next window starts there. Positions
+in the audio are in frames of 10 ms. Padding, however long, is not part of the audio: timestamps and the
+next window are reckoned from the frames that hold some.
+
+Two things are not faster-whisper's. A window whose text fails its gates is not decoded again at once:
+the row answers `Again`, and takes part in another batch. And before a doubtful text stands, or is tried
+again, Silero must hear somebody speak in the window; else it is silence, whatever the model made of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
-from faster_whisper.transcribe import get_compression_ratio
+from faster_whisper.utils import get_end
 from numpy.typing import NDArray
 
 from protocol.errors import RequestError
-from protocol.transcript import Segment
-from workers.engine.base import Heard, Outcome, Row
+from workers.engine.attempt import Attempt, better
+from workers.engine.base import Again, Heard, Outcome, Row, Samples
 from workers.engine.context import FULL, AudioContext
+from workers.engine.hallucination import Surroundings, drop_hallucinations
+from workers.engine.passage import Passage
+from workers.engine.previous import with_context
+from workers.engine.progress import Progress, decoded
+from workers.engine.speech import holds_speech, restored
 from workers.engine.vocabulary import Vocabulary
+from workers.engine.words import Alignment, place_words
 
 
 class Listener:
-    """The seek loop of one row, one step at a time."""
+    """The seek loop of one row, one step at a time: `hear`, `place_words` if there are any, `go_on`."""
 
-    def __init__(self, row: Row, vocabulary: Vocabulary, context: AudioContext = FULL) -> None:
+    def __init__(
+        self,
+        row: Row,
+        vocabulary: Vocabulary,
+        context: AudioContext = FULL,
+        holds_speech: Callable[[Samples], bool] = holds_speech,
+    ) -> None:
         self.options = row.options
-        self.language = row.options.language if vocabulary.is_multilingual else "en"
-        """None until it is detected."""
-        self._language_probability = 1.0
+        self.passage: Passage | None = None
+        """What was heard in the current window and stands; None if that is nothing."""
+        self._row = row
         self._vocabulary = vocabulary
         self._context = context
+        self._holds_speech = holds_speech
         self._whisper = vocabulary.whisper
         self._features: NDArray[np.float32] = row.features
-        self._seek = 0
-        self._segments: list[Segment] = []
-        self._tokens = self._initial_tokens()
-        self._prompt_since = 0
-        self._warnings: tuple[str, ...] = ()
+        self._so_far = decoded(row.progress) if row.progress is not None else self._beginning()
+        self._next_seek = 0
+        self._fails = False
+        """Whether the current window is to be heard again, at the next temperature."""
         self._refusal = self._refused()
 
     @property
+    def language(self) -> str | None:
+        """None until it is detected."""
+        return self._so_far.language
+
+    @property
+    def temperature(self) -> float:
+        """At which the current window is decoded next."""
+        return self.options.temperatures[self._so_far.failures]
+
+    @property
     def is_listening(self) -> bool:
-        """Whether there is audio left to hear."""
-        return self._refusal is None and self._seek < self._content_frames
+        """Whether there is audio left to hear in this call."""
+        return self._refusal is None and not self._fails and self._so_far.seek < self._content_frames
 
     def window(self) -> NDArray[np.float32]:
         """The features to encode next, padded with zeros: shape ``[n_mels, window_length]``."""
-        window = self._features[:, self._seek : self._seek + self._window_frames]
+        window = self._features[:, self._so_far.seek : self._so_far.seek + self._window_frames]
         return np.asarray(pad_or_trim(window, self.window_length), dtype=np.float32)
 
     @property
@@ -60,50 +87,85 @@ class Listener:
 
     def speaks(self, language: str, probability: float) -> None:
         """Take the language detected in the first window."""
-        self.language = language
-        self._language_probability = probability
+        self._so_far.language = language
+        self._so_far.language_probability = probability
 
     def prompt(self) -> list[int]:
         """The tokens to continue: previous text, what is asked for, prefix."""
         prompt: list[int] = self._whisper.get_prompt(
             self._tokenizer(),
-            self._tokens[self._prompt_since :],
+            self._so_far.tokens[self._so_far.prompt_since :],
             without_timestamps=self.options.without_timestamps,
-            prefix=self.options.prefix if self._seek == 0 else None,
+            prefix=self.options.prefix if self._so_far.seek == 0 else None,
             hotwords=self.options.hotwords,
         )
         return prompt
 
-    def shape(self) -> tuple[int, int, int]:
-        """What rows of one call share: window length, and where in a prompt of what length the text starts.
-
-        None of them depends on the language.
+    def shape(self) -> tuple[float, int, int, int]:
+        """What rows of one call share: temperature, window length, and where in a prompt of what length
+        the text starts. None of them depends on the language.
         """
         prompt = self.prompt()
-        return self.window_length, prompt.index(self._tokenizer().sot), len(prompt)
+        start = prompt.index(self._tokenizer().sot)
+        return self.temperature, self.window_length, start, len(prompt)
 
     def hear(self, result: Any) -> None:
-        """Take the `WhisperGenerationResult` of the current window and move on."""
-        average = _average_log_prob(result, self.options.length_penalty)
-        if self._is_silence(result.no_speech_prob, average):
-            self._seek += self._window_frames
+        """Take the `WhisperGenerationResult` of the current window and decide what of it stands."""
+        temperature, self.passage = self.temperature, None
+        self._next_seek = self._so_far.seek + self._window_frames
+        text = self._tokenizer().decode(result.sequences_ids[0])
+        attempt = Attempt.of(result, text, self.options.length_penalty)
+        if attempt.is_silence(self.options) or self._is_disbelieved(attempt):
             return
-        self._move_to(self._keep_segments(result, average))
-        if not self.options.condition_on_previous_text:
-            self._prompt_since = len(self._tokens)
+        if not attempt.is_good_enough(self.options):
+            attempt = self._best_with(attempt)
+            self._fails = self._so_far.failures < len(self.options.temperatures)
+        if not self._fails and not attempt.is_silence(self.options):
+            self._take(attempt, temperature)
+
+    def place_words(self, alignment: Alignment) -> None:
+        """Take the alignment of the passage; what was probably never said goes, if the caller wants that."""
+        if self.passage is None:
+            return
+        place_words(self.passage, alignment, self.options, self._so_far.last_word_at)
+        stands = True
+        if self.options.hallucination_silence_threshold is not None:
+            stands = drop_hallucinations(self.passage, self._surroundings())
+        self._next_seek = self.passage.next_seek
+        self.passage = self.passage if stands else None
+
+    def go_on(self) -> None:
+        """Keep what stands of the current window and move to the next, unless it is to be heard again."""
+        if self._fails:
+            return
+        if self.passage is not None:
+            self._keep(self.passage)
+        self._move_to(self._next_seek)
+        self._so_far.failures, self._so_far.best = 0, None
         self._refusal = self._refused()
 
     def outcome(self) -> Outcome:
-        """What was heard, or why the row was refused."""
+        """What was heard, or that it must be heard again, or why the row was refused."""
         if self._refusal is not None:
             return self._refusal
+        if self._fails:
+            return Again(temperature=self.temperature, progress=self._so_far.encoded())
+        segments, stretches = tuple(self._so_far.segments), self._row.stretches
         return Heard(
-            text="".join(segment.text for segment in self._segments).strip(),
-            language=self.language or self._vocabulary.languages[0],
-            language_probability=self._language_probability,
-            segments=tuple(self._segments),
-            no_speech=not self._segments,
-            warnings=self._warnings,
+            text="".join(segment.text for segment in segments).strip(),
+            language=self.language or "",
+            language_probability=self._so_far.language_probability if self.language else 0.0,
+            segments=restored(segments, stretches) if stretches is not None else segments,
+            no_speech=not segments,
+            warnings=tuple(self._so_far.warnings),
+        )
+
+    def _beginning(self) -> Progress:
+        language = self.options.language if self._vocabulary.is_multilingual else "en"
+        own = self._vocabulary.initial_tokens(self.options)
+        before = self._vocabulary.text_tokens(self._row.context)
+        return Progress(
+            language=language, tokens=with_context(own, before, self._whisper.max_length // 2 - 1)
         )
 
     @property
@@ -114,87 +176,71 @@ class Listener:
     @property
     def _window_frames(self) -> int:
         whole: int = self._whisper.feature_extractor.nb_max_frames
-        return min(whole, self._content_frames - self._seek)
+        return min(whole, self._content_frames - self._so_far.seek)
 
     def _tokenizer(self) -> Tokenizer:
         # Before detection any language gives a prompt of the right shape.
         return self._vocabulary.tokenizer(self.language or self._vocabulary.languages[0], self.options.task)
 
-    def _initial_tokens(self) -> list[int]:
-        if self.options.initial_prompt is None:
-            return []
-        encoding = self._whisper.hf_tokenizer.encode
-        ids: list[int] = encoding(" " + self.options.initial_prompt.strip(), add_special_tokens=False).ids
-        return ids
-
     def _refused(self) -> RequestError | None:
         try:
             self._vocabulary.check(self.options)
-            if self._seek < self._content_frames:
-                self._check_room()
+            if self._so_far.seek < self._content_frames:
+                self._vocabulary.check_room(self.prompt(), self.options)
         except RequestError as error:
             return error
         return None
 
-    def _check_room(self) -> None:
-        length, wanted = len(self.prompt()), self.options.max_new_tokens or 0
-        if length + wanted > self._whisper.max_length:
-            raise RequestError(
-                f"the prompt has {length} tokens and max_new_tokens is {wanted}: "
-                f"together the limit is {self._whisper.max_length}",
-                "PROMPT_TOO_LONG",
-            )
-
-    def _is_silence(self, no_speech_prob: float, average: float) -> bool:
-        gate, trusted = self.options.no_speech_threshold, self.options.log_prob_threshold
-        if gate is None or (trusted is not None and average > trusted):
+    def _is_disbelieved(self, attempt: Attempt) -> bool:
+        """Whether a gate speaks against the text and Silero, asked once a window, hears nobody either."""
+        is_asked = self.options.no_speech_threshold is not None and self._row.stretches is None
+        if not is_asked or self._so_far.failures > 0 or not attempt.is_doubtful(self.options):
             return False
-        return no_speech_prob > gate
+        hop = self._whisper.feature_extractor.hop_length
+        return not self._holds_speech(self._row.samples[self._so_far.seek * hop : self._next_seek * hop])
 
-    def _keep_segments(self, result: Any, average: float) -> int:
-        """Keep the window's segments; the answer is where the next window starts."""
-        tokens = result.sequences_ids[0]
-        tokenizer = self._tokenizer()
-        seconds = self._whisper.feature_extractor.time_per_frame
-        found, seek, _ = self._whisper._split_segments_by_timestamps(
-            tokenizer=tokenizer,
-            tokens=tokens,
-            time_offset=self._seek * seconds,
-            segment_size=self._window_frames,
-            segment_duration=self._window_frames * seconds,
-            seek=self._seek,
+    def _best_with(self, failed: Attempt) -> Attempt:
+        """What stands if no further temperature helps."""
+        self._so_far.failures += 1
+        self._so_far.best = better(self._so_far.best, failed, self.options)
+        return self._so_far.best
+
+    def _take(self, attempt: Attempt, temperature: float) -> None:
+        self.passage = Passage.of(
+            attempt,
+            whisper=self._whisper,
+            tokenizer=self._tokenizer(),
+            temperature=temperature,
+            seek=self._so_far.seek,
+            frames=self._window_frames,
         )
-        ratio = get_compression_ratio(tokenizer.decode(tokens).strip())
-        for part in found:
-            text = tokenizer.decode(part["tokens"])
-            if part["start"] == part["end"] or not text.strip():
-                continue
-            self._tokens += part["tokens"]
-            self._segments.append(
-                Segment(
-                    id=len(self._segments) + 1,
-                    start=part["start"],
-                    end=part["end"],
-                    text=text,
-                    tokens=tuple(part["tokens"]),
-                    avg_logprob=average,
-                    compression_ratio=ratio,
-                    no_speech_prob=result.no_speech_prob,
-                )
-            )
-        return int(seek)
+        self._next_seek = self.passage.next_seek
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            threshold=self.options.hallucination_silence_threshold or 0.0,
+            last_word_at=self._so_far.last_word_at,
+            content_frames=self._content_frames,
+            window_frames=self._whisper.feature_extractor.nb_max_frames,
+        )
+
+    def _keep(self, passage: Passage) -> None:
+        if self.options.word_timestamps and (ends_at := get_end(passage.parts)) is not None:
+            self._so_far.last_word_at = float(ends_at)
+        for segment in passage.segments(first_id=len(self._so_far.segments) + 1):
+            self._so_far.segments.append(segment)
+            self._so_far.tokens += segment.tokens
+        is_sober = passage.temperature <= self.options.prompt_reset_on_temperature
+        if not (self.options.condition_on_previous_text and is_sober):
+            self._so_far.prompt_since = len(self._so_far.tokens)
 
     def _move_to(self, seek: int) -> None:
-        if seek > self._seek:
-            self._seek = seek
+        if seek > self._so_far.seek:
+            self._so_far.seek = seek
             return
         # faster-whisper would hear this window again for ever.
-        stuck_at = self._seek * self._whisper.feature_extractor.time_per_frame
-        self._warnings = (f"the model's timestamps stand still at {stuck_at:.2f} s; the rest is unheard",)
-        self._seek = self._content_frames
-
-
-def _average_log_prob(result: Any, length_penalty: float) -> float:
-    """Average log-probability of the generated tokens, end of text included."""
-    length = len(result.sequences_ids[0])
-    return float(result.scores[0] * length**length_penalty / (length + 1))
+        stuck_at = self._so_far.seek * self._whisper.feature_extractor.time_per_frame
+        self._so_far.warnings.append(
+            f"the model's timestamps stand still at {stuck_at:.2f} s; the rest is unheard"
+        )
+        self._so_far.seek = self._content_frames

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faster_whisper import WhisperModel
@@ -23,18 +24,24 @@ class Vocabulary:
     whisper: WhisperModel
     languages: tuple[str, ...]
     """Codes, sorted; an English-only model has just ``en``."""
-    suppressed: tuple[int, ...]
-    """Tokens that are never generated: faster-whisper's default set, the same for every language."""
+    size: int
+    """Number of tokens."""
+    symbols: frozenset[int]
+    """Tokens that faster-whisper never lets a model generate by default: symbols and the control tokens."""
+    controls: frozenset[int]
+    """Those of them that are forbidden whenever any token is: start of transcript, tasks and the like."""
 
     @classmethod
     def of(cls, whisper: WhisperModel) -> Vocabulary:
         """Look up what `whisper` knows."""
         languages = _languages(whisper)
-        tokenizer = _tokenizer(whisper, languages[0], "transcribe")
+        tokenizer = _tokenizer(whisper, languages[0], "transcribe")  # they are the same for every language
         return cls(
             whisper=whisper,
             languages=languages,
-            suppressed=get_suppressed_tokens(tokenizer, suppress_tokens=[-1]),
+            size=whisper.hf_tokenizer.get_vocab_size(),
+            symbols=frozenset(get_suppressed_tokens(tokenizer, suppress_tokens=[-1])),
+            controls=frozenset(get_suppressed_tokens(tokenizer, suppress_tokens=[])),
         )
 
     @property
@@ -46,7 +53,7 @@ class Vocabulary:
         """Refuse what this model cannot do.
 
         Raises:
-            RequestError: `LANGUAGE_UNSUPPORTED` or `TASK_UNSUPPORTED`.
+            RequestError: `LANGUAGE_UNSUPPORTED`, `TASK_UNSUPPORTED`, or a token that there is not.
         """
         if options.language is not None and options.language not in self.languages:
             raise RequestError(
@@ -55,10 +62,47 @@ class Vocabulary:
             )
         if options.task == "translate" and not self.is_multilingual:
             raise RequestError("task is 'translate': this model is English-only", "TASK_UNSUPPORTED")
+        # CTranslate2 would write past the end of its scores.
+        if (highest := max(options.suppress_tokens or (0,))) >= self.size:
+            raise RequestError(
+                f"suppress_tokens holds {highest}: this model's tokens are 0 to {self.size - 1}", "BAD_OPTION"
+            )
+
+    def check_room(self, prompt: Sequence[int], options: Options) -> None:
+        """Refuse a prompt that leaves no room for the answer.
+
+        Raises:
+            RequestError: `PROMPT_TOO_LONG`.
+        """
+        length, wanted = len(prompt), options.max_new_tokens or 0
+        if length + wanted > self.whisper.max_length:
+            raise RequestError(
+                f"the prompt has {length} tokens and max_new_tokens is {wanted}: "
+                f"together the limit is {self.whisper.max_length}",
+                "PROMPT_TOO_LONG",
+            )
+
+    def initial_tokens(self, options: Options) -> list[int]:
+        """The tokens of the initial prompt, if there is one."""
+        return self.text_tokens(options.initial_prompt) if options.initial_prompt is not None else []
+
+    def text_tokens(self, text: str) -> list[int]:
+        """The tokens of text in the middle of a talk; none of no text."""
+        encoding = self.whisper.hf_tokenizer.encode
+        ids: list[int] = encoding(" " + text.strip(), add_special_tokens=False).ids if text else []
+        return ids
 
     def tokenizer(self, language: str, task: str) -> Tokenizer:
         """The tokenizer whose start-of-transcript sequence asks for `language` and `task`."""
         return _tokenizer(self.whisper, language, task)
+
+    def suppressed(self, options: Options) -> tuple[int, ...] | None:
+        """Tokens that are never generated, as faster-whisper reads the option."""
+        wanted = options.suppress_tokens
+        if not wanted:
+            return wanted
+        rest = self.symbols if -1 in wanted else self.controls
+        return tuple(sorted({token for token in wanted if token >= 0} | rest))
 
     def _languages_shown(self) -> str:
         if len(self.languages) > MAX_LANGUAGES_SHOWN:
