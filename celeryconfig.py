@@ -14,18 +14,22 @@ broker_transport_options = {
     # JSON is text already: kombu's default would wrap it in base64 once more.
     "body_encoding": "utf-8",
     "socket_keepalive": True,
-    "socket_connect_timeout": 5,
-    "socket_timeout": 10,
-    "health_check_interval": 10,
+    # A connection that takes longer, or a Redis that does not answer, is left for a new one: whoever holds on
+    # to a connection that a partition has cut waits for TCP, whose pauses double, long after it has healed.
+    "socket_connect_timeout": 1,
+    "socket_timeout": 2,
+    "health_check_interval": 5,
     # A worker that dies while sweeping would else block all recovery for kombu's default of 300 s.
     "unacked_mutex_expire": 10,
 }
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
+# A refusal (no disk, no replica, a read-only one) is a state of Redis that passes, not the worker's end.
+broker_channel_error_retry = True
 
-redis_socket_timeout = 10
-redis_socket_connect_timeout = 5
-redis_backend_health_check_interval = 10
+redis_socket_timeout = 2
+redis_socket_connect_timeout = 1
+redis_backend_health_check_interval = 5
 result_backend_always_retry = True
 result_backend_max_retries = 5
 

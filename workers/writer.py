@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 import redis
 
-from workers.settle import BatchedBackend, Writes
+from workers.result_backend import BatchedBackend
 from workers.transport.claims import LeaseLost
+from workers.trouble import Trouble
+from workers.writes import Writes
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +29,9 @@ class Writer:
     def __init__(self, backend: BatchedBackend, call_later: CallLater) -> None:
         self._backend = backend
         self._call_later = call_later
-        self._unwritten: list[Writes] = []
+        self._unwritten: deque[Writes] = deque()
+        self._alarm: Any = None
+        self._trouble = Trouble(log, "could not store results")
 
     @property
     def is_behind(self) -> bool:
@@ -35,21 +40,30 @@ class Writer:
 
     def write(self, writes: Writes) -> None:
         """Write now, or keep it for later if Redis is away or full."""
-        try:
-            self._backend.write(writes)
-        except redis.RedisError as error:
-            log.error("could not store %d results, trying again: %s", len(writes.results), error)
-            self._unwritten.append(writes)
-            self._call_later(AGAIN_SECONDS, self.write_again)
-        except LeaseLost as lost:
-            log.warning("%s", lost)
+        self._unwritten.append(writes)
+        self.write_again()
 
     def write_again(self) -> None:
-        """Try again what has been kept."""
-        unwritten, self._unwritten = self._unwritten, []
-        for writes in unwritten:
-            self.write(writes)
+        """Write what has been kept, in order, as far as Redis takes it."""
+        while self._unwritten:
+            writes = self._unwritten.popleft()
+            try:
+                self._backend.write(writes)
+            except redis.RedisError as error:
+                self._unwritten.appendleft(writes)
+                self._trouble.met(error)
+                self._try_later()
+                return
+            except LeaseLost as lost:
+                log.warning("%s", lost)
+        self._trouble.over()
 
     def forget(self) -> None:
         """Drop what has been kept: the lease is lost, and it is computed elsewhere."""
         self._unwritten.clear()
+
+    def _try_later(self) -> None:
+        """One alarm for all that is kept, or each failure would double them."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._call_later(AGAIN_SECONDS, self.write_again)

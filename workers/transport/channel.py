@@ -1,39 +1,53 @@
 """kombu's Redis transport with claims in the place of pops, for the worker's side of the queue.
 
 kombu calls `Channel._brpop_start` on each turn of the worker's event loop while there is room for
-messages; where it would send ``BRPOP``, this one claims. Between claims it waits for a bell: a
-``BLMOVE`` from a list's head to its own head moves nothing, and returns when there is something.
+messages; where it would send ``BRPOP``, this one claims. Between claims it waits for a bell.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import redis
+from celery.worker.state import maybe_shutdown
 from kombu.asynchronous import Hub
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
 
 from protocol.routing import QUEUE
+from workers import sentinel
+from workers.transport.bell import Bell
 from workers.transport.claims import LANES, Claimed, Claims, LeaseLost
+from workers.transport.settlement import Settlement
+from workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-SCHEME = "claimredis"
-
-#: How long a bell waits before it is hung anew, in seconds; bounds how long a dead connection goes unseen.
-BELL_SECONDS = 5
-
-#: How often a worker looks for work when Redis refuses to hold a bell, in seconds.
+#: How often a worker looks for work when Redis is away or refuses to hold a bell, in seconds.
 LOOK_SECONDS = 0.5
 
-Wanted = Callable[[], int]
-"""How many more messages the worker could run right now."""
+#: Pause between attempts to connect, in seconds. kombu's own grow to half a minute, which is then how long a
+#: worker stands idle after Redis is back.
+CONNECT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How many more messages a worker could run right now."""
+
+    any: int = 0
+    urgent: int = 0
+    """How many more of the most urgent lane than that."""
+
+    def __bool__(self) -> bool:
+        return self.any + self.urgent > 0
 
 
 class QoS(stock.QoS):
@@ -45,7 +59,7 @@ class QoS(stock.QoS):
     def can_consume(self) -> bool:
         """Whether this worker could run another message."""
         if self.channel.claims_here:
-            return bool(self.channel.wanted() > 0)
+            return bool(self.channel.wanted())
         return bool(super().can_consume())
 
     def append(self, message: Any, delivery_tag: str) -> None:
@@ -61,7 +75,7 @@ class QoS(stock.QoS):
             super().ack(delivery_tag)
             return
         with suppress(LeaseLost):
-            self.channel.claims.settle([], [delivery_tag])
+            self.channel.claims.settle(Settlement(tags=[delivery_tag]))
         VirtualQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
@@ -84,61 +98,24 @@ class QoS(stock.QoS):
             super().restore_unacked_once(stderr)
 
 
-class Bell:
-    """One lane's connection that becomes readable when the lane holds a message."""
-
-    def __init__(self, connection: Any, loop: Hub, lane: str, on_ring: Callable[[], None]) -> None:
-        self._connection = connection
-        self._loop = loop
-        self._lane = lane
-        self._on_ring = on_ring
-        self._descriptor: int | None = None
-        """Where the event loop listens while the bell hangs."""
-
-    def hang(self) -> None:
-        """Wait for the lane to hold something, unless that is waited for already."""
-        if self._descriptor is None:
-            self._connection.connect()
-            self._connection.send_command("BLMOVE", self._lane, self._lane, "RIGHT", "RIGHT", BELL_SECONDS)
-            self._descriptor = self._connection._sock.fileno()
-            self._loop.add_reader(self._descriptor, self._on_readable)
-
-    def take_down(self) -> None:
-        """Stop listening and close the connection."""
-        self._stop_listening()
-        self._connection.disconnect()
-
-    def _on_readable(self) -> None:
-        self._stop_listening()
-        try:
-            rang = self._connection.read_response() is not None
-        except redis.ResponseError as error:  # Redis is full, say: no bell then, but claims still work
-            log.warning("Redis does not let us wait, looking again in %.1f s: %s", LOOK_SECONDS, error)
-            self._loop.call_later(LOOK_SECONDS, self._on_ring)
-            return
-        if rang:
-            self._on_ring()
-
-    def _stop_listening(self) -> None:
-        if self._descriptor is not None:
-            self._loop.remove_reader(self._descriptor)
-            self._descriptor = None
-
-
 class Channel(stock.Channel):
     """A channel whose worker claims from `LANES` instead of popping from them."""
 
     QoS = QoS
     claims: Claims
-    wanted: Wanted
+    wanted: Callable[[], Wanted]
+    start: Callable[[], None]
     claims_here = False
     """Whether this is the channel on which the worker takes requests."""
     current: Channel | None = None
     """The channel of this process on which requests are taken; a new one after each reconnect."""
+    trouble = Trouble(log, "could not look for work")
+    trouble_with_bells = Trouble(log, "Redis does not let us wait for work")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._bells: list[Bell] = []
         self._may_wait = True  # what waits already rings no bell
+        self._pauses = False
         super().__init__(*args, **kwargs)
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
@@ -148,8 +125,8 @@ class Channel(stock.Channel):
 
     def close(self) -> None:
         """Take the bells down with the channel."""
-        if type(self).current is self:
-            type(self).current = None
+        if Channel.current is self:
+            Channel.current = None
         for bell in self._bells:
             bell.take_down()
         self._bells.clear()
@@ -157,11 +134,10 @@ class Channel(stock.Channel):
 
     def fetch(self) -> None:
         """Claim what waits, if there is room for it."""
-        undelivered = self.claims.undelivered
-        wanted = self.wanted() - len(undelivered)
-        if self._may_wait and wanted > 0:
+        undelivered, wanted = self.claims.undelivered, self.wanted()
+        if self._may_wait and wanted and not undelivered:
             claimed = self._claim(wanted)
-            self._may_wait = len(claimed) == wanted
+            self._may_wait = len(claimed) == wanted.any + wanted.urgent
             undelivered.extend(claimed)
         while undelivered:
             self._deliver(undelivered[0])
@@ -172,14 +148,23 @@ class Channel(stock.Channel):
         if not self.claims_here:
             super()._brpop_start(timeout)
             return
-        type(self).current = self
-        self.fetch()
-        if not self._may_wait:
-            self._hang_bells()
-
-    def _claim(self, count: int) -> list[Claimed]:
+        Channel.current = self
+        if self._pauses:
+            return
         try:
-            return self.claims.claim(count)
+            self.fetch()
+            self.start()  # kombu waits on its sockets next; what is asked of it now comes after that
+            if not self._may_wait:
+                self._hang_bells()
+        except (redis.RedisError, OSError) as error:
+            self.trouble.met(error)
+            self._pause()
+        else:
+            self.trouble.over()
+
+    def _claim(self, wanted: Wanted) -> list[Claimed]:
+        try:
+            return self.claims.claim(wanted.any, wanted.urgent)
         except LeaseLost as lost:
             log.warning("%s", lost)
             return []
@@ -187,15 +172,15 @@ class Channel(stock.Channel):
     def _deliver(self, claimed: Claimed) -> None:
         """Hand a message to Celery under its place in the in-flight record, where kombu keeps its tag.
 
-        If the connection breaks meanwhile, the message is delivered again on the next. Whatever else a
-        stranger's message breaks on its way is that message's end and nobody else's. (kombu counts
-        `KeyError` among its connection errors, hence redis-py's own here.)
+        If Redis fails meanwhile, the message is delivered again. Whatever else a stranger's message breaks
+        on its way is that message's end and nobody else's. (kombu counts `KeyError` among its connection
+        errors, hence redis-py's own here.)
         """
         try:
             message = json.loads(claimed.message)
             message["properties"]["delivery_tag"] = claimed.tag
             self.connection._deliver(message, QUEUE)
-        except (redis.ConnectionError, redis.TimeoutError, OSError):
+        except (redis.RedisError, OSError):
             raise
         except Exception as error:
             log.exception("malformed message put on the dead list: %s", type(error).__name__)
@@ -204,11 +189,28 @@ class Channel(stock.Channel):
     def _hang_bells(self) -> None:
         if not self._bells:
             loop = self.connection.loop
-            self._bells = [Bell(self.pool.make_connection(), loop, lane, self._ring) for lane in LANES]
-        for bell in self._bells:
+            self._bells = [
+                Bell(self.pool.make_connection(), loop, lane, on_answer=self._heed, on_error=self._miss)
+                for lane in LANES
+            ]
+        for bell in self._bells if self.wanted().any else self._bells[:1]:
             bell.hang()
 
-    def _ring(self) -> None:
+    def _heed(self, rang: bool) -> None:
+        self.trouble_with_bells.over()
+        self._may_wait = self._may_wait or rang
+
+    def _miss(self, error: Exception) -> None:
+        self.trouble_with_bells.met(error)
+        self._pause()
+
+    def _pause(self) -> None:
+        """Look again soon. It takes no new channel: claims and bells have connections of their own."""
+        self._pauses = True
+        self.connection.loop.call_later(LOOK_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        self._pauses = False
         self._may_wait = True
 
 
@@ -217,26 +219,43 @@ class Transport(stock.Transport):
 
     Channel = Channel
     loop: Hub
+    trouble = Trouble(log, "could not connect to Redis")
 
     def register_with_event_loop(self, connection: Any, loop: Hub) -> None:
         """Called by Celery after each connect; the bells hang on this loop."""
         self.loop = loop
         super().register_with_event_loop(connection, loop)
 
+    def establish_connection(self) -> Any:
+        """Connect as soon as Redis lets us, however long that takes, unless the worker is to stop."""
+        while True:
+            try:
+                connection = super().establish_connection()
+            except (redis.RedisError, OSError) as error:
+                self.trouble.met(error)
+                maybe_shutdown()
+                time.sleep(CONNECT_SECONDS)
+            else:
+                self.trouble.over()
+                return connection
 
-def install(claims: Claims, wanted: Wanted) -> None:
-    """Let this process's channels claim under `claims`, as many as `wanted` says at the time."""
+
+def install(claims: Claims, wanted: Callable[[], Wanted], start: Callable[[], None]) -> None:
+    """Let this process's channels claim under `claims` as many as `wanted` says, then `start` them."""
     Channel.claims = claims
     Channel.wanted = staticmethod(wanted)
-    TRANSPORT_ALIASES[SCHEME] = f"{__name__}:Transport"
+    Channel.start = staticmethod(start)
+    TRANSPORT_ALIASES["claimredis"] = f"{__name__}:Transport"
+    TRANSPORT_ALIASES[f"claim{sentinel.SCHEME}"] = "workers.transport.sentinel:Transport"
 
 
 def fetch() -> None:
-    """Claim what waits right now, without waiting for the event loop's next turn."""
+    """Claim what waits right now, before the event loop's next turn, which meets again what fails."""
     if Channel.current is not None:
-        Channel.current.fetch()
+        with suppress(redis.RedisError, OSError):
+            Channel.current.fetch()
 
 
-def claim_url(redis_url: str) -> str:
+def claim_url(broker_url: str) -> str:
     """The broker URL by which Celery consumes through this transport."""
-    return SCHEME + redis_url[redis_url.index("://") :]
+    return "claim" + broker_url

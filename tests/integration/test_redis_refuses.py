@@ -1,0 +1,114 @@
+"""Promise: a Redis that refuses ends no worker; it says why in plain words, and goes on when that is over."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import redis
+
+from cli.local_redis import LocalRedis
+from producer import Client
+from tests.integration.outage import WAIT, Crew, all_right, crew_on, hold, submit
+
+#: How long Redis refuses after it has been noticed, in seconds: at least four attempts of everything that is
+#: tried again, so some twenty in each worker.
+REFUSAL = 2.0
+
+#: What tries again in a worker, each of which may say once what is wrong: the keeper of the lease, the writer
+#: of results, who looks for work, who waits for it, who connects.
+SPEAKERS = 5
+
+Mend = Callable[[], object]
+Spoil = Callable[[redis.Redis], Mend]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
+    """A Redis of this file's own, to be spoiled."""
+    with LocalRedis(tmp_path_factory.mktemp("redis")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def crew(server: LocalRedis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crew]:
+    """Two workers, which outlive every test of this file: that is the promise."""
+    with crew_on(server.url, tmp_path_factory.mktemp("crew"), "a", "b") as made:
+        yield made
+
+
+@pytest.fixture
+def admin(server: LocalRedis) -> Iterator[redis.Redis]:
+    """Who spoils Redis and mends it, on a connection that lasts."""
+    with redis.Redis.from_url(server.url, single_connection_client=True) as made:
+        yield made
+
+
+def no_replicas(admin: redis.Redis) -> Mend:
+    admin.config_set("min-replicas-to-write", 1)
+    return lambda: admin.config_set("min-replicas-to-write", 0)
+
+
+def read_only(admin: redis.Redis) -> Mend:
+    admin.replicaof("127.0.0.1", "1")
+    return lambda: admin.replicaof("NO", "ONE")
+
+
+def new_password(admin: redis.Redis) -> Mend:
+    old = str(admin.config_get("requirepass")["requirepass"])
+    admin.config_set("requirepass", "another")
+    admin.client_kill_filter(_type="normal", skipme=True)
+    return lambda: admin.config_set("requirepass", old)
+
+
+def full(admin: redis.Redis) -> Mend:
+    admin.config_set("maxmemory", "1mb")
+    return lambda: admin.config_set("maxmemory", 0)
+
+
+def busy(admin: redis.Redis) -> Mend:
+    """A script without end keeps Redis busy until somebody kills it."""
+    admin.config_set("busy-reply-threshold", 1)
+    endless = redis.Redis.from_pool(redis.ConnectionPool(**admin.get_connection_kwargs()))
+
+    def run() -> None:
+        with suppress(redis.ResponseError), endless:
+            endless.eval("while true do end", 0)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+
+    def mend() -> None:
+        admin.script_kill()
+        thread.join()
+
+    return mend
+
+
+STATES: dict[Spoil, str] = {
+    no_replicas: "fewer replicas than it must have",
+    read_only: "a replica that may only be read",
+    new_password: "refuses this worker's user or password",
+    full: "Redis is full",
+    busy: "busy with somebody's script",
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), STATES.items())
+def test_refusing_redis_ends_no_worker(
+    server: LocalRedis, crew: Crew, admin: redis.Redis, spoil: Spoil, words: str
+) -> None:
+    """Each worker says what is wrong, though not at each attempt, and has results when it is mended."""
+    mend = spoil(admin)
+    try:
+        for worker in crew.workers.values():
+            worker.wait_for_line(words, WAIT)
+        hold(REFUSAL)
+    finally:
+        mend()
+    with Client(server.url) as client:
+        assert all_right(submit(client, 8))
+    assert crew.all_live()
+    assert all(crew.said(name).count(words) <= SPEAKERS for name in crew.workers)
