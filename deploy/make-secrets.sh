@@ -22,5 +22,7 @@ random() {
 
 mkdir -p "$folder"
 chmod 700 "$folder"
-new redis_password "$(random)"
+for user in admin worker producer flower; do
+    new "redis_${user}_password" "$(random)"
+done
 new flower_basic_auth "operator:$(random)"

@@ -9,14 +9,20 @@ import pytest
 import redis
 
 from cli.local_redis import LocalRedis, NoServer
+from protocol.address import parse_address
+from tests.redis_users import as_user, let_in
 
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the tests' own Redis answers; one server for the whole run, never a `REDIS_URL` from outside."""
+    """Where the tests' own Redis answers; one server for the whole run, never a `REDIS_URL` from outside.
+
+    With ``TEST_AS_USERS=1`` it is the address of a worker with least rights, and the fixtures for clients
+    and for looking into Redis are other users.
+    """
     try:
         with LocalRedis(tmp_path_factory.mktemp("redis")) as server:
-            yield server.url
+            yield _for_users(server.url) if os.environ.get("TEST_AS_USERS") else server.url
     except NoServer as missing:
         if os.environ.get("CI"):
             raise
@@ -26,6 +32,12 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     """A client of the tests' Redis, which is empty when the test begins."""
-    with redis.Redis.from_url(redis_url) as client:
+    with redis.Redis.from_url(as_user(redis_url, "admin")) as client:
         client.flushall()
         yield client
+
+
+def _for_users(url: str) -> str:
+    with redis.Redis.from_url(url) as connection:
+        let_in(connection, parse_address(url).password or "")
+    return url.replace("://:", "://worker:")

@@ -8,6 +8,8 @@ from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import after_setup_logger, worker_ready
 
+from workers.log_lines import one_line
+from workers.redis_connection import connect_app
 from workers.settings import Settings, load_settings
 
 #: Batches' worth of messages that a worker holds with kombu's own transport: the one that runs and the
@@ -26,13 +28,18 @@ def make_app(settings: Settings) -> App:
     app = App("segue", include=["workers.tasks"])
     app.config_from_object("celeryconfig")
     app.conf.update(
-        broker_url=settings.redis_url,
-        result_backend=settings.redis_url,
         result_expires=settings.result_ttl,
         worker_prefetch_multiplier=BATCHES_HELD * settings.batching.max_batch_size,
     )
+    connect_app(app, settings.redis_url)
     app.settings = settings
     return app
+
+
+@after_setup_logger.connect  # type: ignore[untyped-decorator]
+def _one_line_per_event(logger: logging.Logger, **_: Any) -> None:
+    for handler in logger.handlers:
+        handler.addFilter(one_line)
 
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]

@@ -1,12 +1,18 @@
 #!/bin/sh
-# Starts Redis with the password in the file $REDIS_PASSWORD_FILE. Only its SHA-256 is written down
-# (in $REDIS_RUN_DIR, kept in memory), so that it stands on no command line and may hold any character.
+# Starts Redis with the users of users.acl and the passwords in the files $REDIS_SECRETS/redis_<user>_password.
+# Only their SHA-256 are written down (in $REDIS_RUN_DIR, kept in memory), so that they stand on no command line
+# and may hold any character.
 set -eu
 umask 077
 
-password=$(cat "$REDIS_PASSWORD_FILE")
-test -n "$password" || { echo "$REDIS_PASSWORD_FILE is empty: expected the password of Redis" >&2; exit 1; }
-hash=$(printf %s "$password" | sha256sum | cut -c 1-64)
-printf 'user default on #%s ~* &* +@all\n' "$hash" >"$REDIS_RUN_DIR/users.conf"
+users=$(grep '^user' "$(dirname "$0")/users.acl")
+for user in admin worker producer flower; do
+    file=$REDIS_SECRETS/redis_${user}_password
+    password=$(cat "$file")
+    test -n "$password" || { echo "$file is empty: expected the password of Redis's user $user" >&2; exit 1; }
+    hash=$(printf %s "$password" | sha256sum | cut -c 1-64)
+    users=$(printf '%s\n' "$users" | sed "s/@$user@/$hash/")
+done
+printf '%s\n' "$users" >"$REDIS_RUN_DIR/users.conf"
 
 exec redis-server "${REDIS_CONFIG:-/etc/redis/redis.conf}" --include "$REDIS_RUN_DIR/users.conf" "$@"

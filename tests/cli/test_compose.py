@@ -27,12 +27,16 @@ COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service["image"].startswith("segue:")]
 
+#: The users of Redis, and as which of them each of our services comes in.
+USERS = ("admin", "worker", "producer", "flower")
+COMES_AS = {"worker": "worker", "worker-cpu": "worker", "flower": "flower", "example": "producer"}
+
 WORKER = {
     "command": ["segue", "worker", "--hostname", "segue@%h"],
     "health": 'celery -A workers inspect ping --destination "segue@$$HOSTNAME" --timeout 10',
     "user": "10001:10001",
     "volumes": ["models:/var/cache/segue"],
-    "secrets": ["redis_password"],
+    "secrets": ["redis_worker_password"],
     "configs": [{"source": "settings", "target": "/etc/segue/segue.yaml"}],
     "networks": ["queue", "outside"],
 }
@@ -41,10 +45,11 @@ WORKER = {
 EXPECTED: dict[str, dict[str, Any]] = {
     "redis": {
         "command": ["sh", "/etc/redis/start.sh"],
-        "health": 'REDISCLI_AUTH="$$(cat /run/secrets/redis_password)" redis-cli ping | grep -q PONG',
+        "health": 'REDISCLI_AUTH="$$(cat /run/secrets/redis_admin_password)"'
+        " redis-cli --user admin ping | grep -q PONG",
         "user": "999:1000",
         "volumes": ["redis:/data", "./deploy/redis:/etc/redis:ro"],
-        "secrets": ["redis_password"],
+        "secrets": [f"redis_{user}_password" for user in USERS],
         "networks": ["queue"],
     },
     "worker": WORKER,
@@ -59,7 +64,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
         "health": "from urllib.request import urlopen;"
         ' urlopen("http://127.0.0.1:5555/healthcheck", timeout=5)',
         "user": "10001:10001",
-        "secrets": ["redis_password", "flower_basic_auth"],
+        "secrets": ["redis_flower_password", "flower_basic_auth"],
         "networks": ["queue", "outside"],
         "ports": ["127.0.0.1:5555:5555"],
     },
@@ -70,7 +75,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
             "exec segue transcribe /opt/segue/lib/python3.12/site-packages/workers/demo/speech/*.flac",
         ],
         "user": "10001:10001",
-        "secrets": ["redis_password"],
+        "secrets": ["redis_producer_password"],
         "networks": ["queue"],
         "profiles": ["example"],
     },
@@ -174,7 +179,8 @@ def test_image_has_the_version_of_the_package() -> None:
 def test_settings_in_the_file_are_right(service: str, tmp_path: Path) -> None:
     """The variables of each service are settings that exist, with values that are accepted."""
     given = environment(service)
-    assert given["REDIS_PASSWORD_FILE"] == "/run/secrets/redis_password"  # noqa: S105 - the name of a file
+    user = COMES_AS[service]
+    assert given["REDIS_PASSWORD_FILE"] == f"/run/secrets/redis_{user}_password"
     assert given.get("SEGUE_CONFIG") in (
         None,
         *(place["target"] for place in SERVICES[service].get("configs", [])),
@@ -185,7 +191,7 @@ def test_settings_in_the_file_are_right(service: str, tmp_path: Path) -> None:
         "REDIS_PASSWORD_FILE": str(tmp_path / "secret"),
         "SEGUE_CONFIG": str(ROOT / "segue.example.yaml"),
     }
-    assert load(None, flags={}, environ=inside).settings.redis_url == "redis://:S3CRET@redis:6379/0"
+    assert load(None, flags={}, environ=inside).settings.redis_url == f"redis://{user}:S3CRET@redis:6379/0"
 
 
 def test_stopping_leaves_time_for_the_batch_that_runs() -> None:
@@ -201,11 +207,11 @@ def test_no_secret_stands_in_a_file() -> None:
     assert (ROOT / "deploy/.gitignore").read_text().split() == ["secrets/"]
     for path in (ROOT / "docker-compose.yml", ROOT / "Dockerfile", *(ROOT / "deploy").glob("*.*")):
         text = path.read_text()
-        assert not re.search(r"rediss?://[^\s/]*@", text), path
+        assert not re.search(r"rediss?://[^\s/]*:[^\s/]*@", text), path
         assert not re.search(r"(?i)(password|secret|token|auth)\w*\s*[:=]\s*['\"]?[0-9a-f]{12}", text), path
     for service in SERVICES:
         names = [name for name in environment(service) if re.search("PASSWORD|AUTH|TOKEN|KEY", name)]
-        assert names == ["REDIS_PASSWORD_FILE"]
+        assert names == (["REDIS_PASSWORD_FILE"] if service in OURS else [])
 
 
 def test_variables_on_the_host_are_in_the_example() -> None:
@@ -268,9 +274,11 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
     subprocess.run(script, check=True, capture_output=True)
     made = {path.name: path.read_text() for path in (tmp_path / "secrets").iterdir()}
     assert set(made) == {Path(secret["file"]).name for secret in COMPOSE["secrets"].values()}
-    assert re.fullmatch(r"[0-9a-f]{64}\n", made["redis_password"])
+    passwords = [made[f"redis_{user}_password"] for user in USERS]
+    assert all(re.fullmatch(r"[0-9a-f]{64}\n", password) for password in passwords)
+    assert len(set(passwords)) == len(USERS)
     assert re.fullmatch(r"operator:[0-9a-f]{64}\n", made["flower_basic_auth"])
-    assert made["redis_password"].strip() not in made["flower_basic_auth"]
+    assert all(password.strip() not in made["flower_basic_auth"] for password in passwords)
     assert (tmp_path / "secrets").stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "secrets").iterdir()} == {0o444}
     subprocess.run(script, check=True, capture_output=True)
@@ -279,24 +287,28 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="the start script is for Linux")
 def test_redis_starts_as_in_its_container(tmp_path: Path) -> None:
-    """The service's own script starts a server that forgets nothing and asks for the password."""
+    """The service's own script starts a server that forgets nothing and knows its users."""
     password = 'a "p@ss" #1 $word%'  # noqa: S105 - awkward on purpose
-    (tmp_path / "secret").write_text(password + "\n")
+    for user in USERS:
+        (tmp_path / f"redis_{user}_password").write_text(f"{password} of {user}\n")
     (tmp_path / "redis-server").symlink_to(find_server())
     env = {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "REDIS_PASSWORD_FILE": str(tmp_path / "secret"),
+        "REDIS_SECRETS": str(tmp_path),
         "REDIS_RUN_DIR": str(tmp_path),
         "REDIS_CONFIG": str(ROOT / "deploy/redis/redis.conf"),
     }
-    here = ["--port", "0", "--unixsocket", str(tmp_path / "socket")]
-    start = ["sh", str(ROOT / "deploy/redis/start.sh"), *here]
+    socket = str(tmp_path / "socket")
+    start = ["sh", str(ROOT / "deploy/redis/start.sh"), "--port", "0", "--unixsocket", socket]
     with Leashed(start, log=tmp_path / "log", env=env, cwd=tmp_path) as server:
         server.wait_for_line("Ready to accept connections", 20)
-        stranger = redis.Redis(unix_socket_path=str(tmp_path / "socket"))
+        stranger = redis.Redis(unix_socket_path=socket)
         with stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()
-        with redis.Redis(unix_socket_path=str(tmp_path / "socket"), password=password) as client:
+        for user in USERS:
+            with redis.Redis(unix_socket_path=socket, username=user, password=f"{password} of {user}") as one:
+                assert one.ping()
+        with redis.Redis(unix_socket_path=socket, username="admin", password=f"{password} of admin") as admin:
             wanted = {
                 "appendonly": "yes",
                 "appendfsync": "everysec",
@@ -304,7 +316,7 @@ def test_redis_starts_as_in_its_container(tmp_path: Path) -> None:
                 "maxmemory-policy": "noeviction",
                 "maxmemory": str(1024**3),
             }
-            assert client.config_get(*wanted) == wanted
+            assert admin.config_get(*wanted) == wanted
     assert password not in (tmp_path / "users.conf").read_text()
     assert (tmp_path / "users.conf").stat().st_mode & 0o077 == 0
 
@@ -312,17 +324,13 @@ def test_redis_starts_as_in_its_container(tmp_path: Path) -> None:
 @pytest.mark.skipif(not shutil.which("sha256sum"), reason="the start script is for Linux")
 def test_redis_does_not_start_without_a_password(tmp_path: Path) -> None:
     """An empty secret stops the start, instead of leaving Redis open."""
-    (tmp_path / "secret").touch()
-    env = {
-        "PATH": os.environ["PATH"],
-        "REDIS_PASSWORD_FILE": str(tmp_path / "secret"),
-        "REDIS_RUN_DIR": str(tmp_path),
-    }
+    (tmp_path / "redis_admin_password").touch()
+    env = {"PATH": os.environ["PATH"], "REDIS_SECRETS": str(tmp_path), "REDIS_RUN_DIR": str(tmp_path)}
     ran = subprocess.run(
         ["sh", str(ROOT / "deploy/redis/start.sh")], env=env, capture_output=True, text=True, check=False
     )
     assert ran.returncode == 1
-    assert "expected the password of Redis" in ran.stderr
+    assert "expected the password of Redis's user admin" in ran.stderr
 
 
 def test_redis_has_room_to_rewrite_its_file() -> None:
