@@ -6,7 +6,8 @@ The rules, each with a test of its name in `tests/batching/test_batcher.py`:
 2. Members share a key. Lower rank goes first, then the order in which they were enqueued.
 3. A key may start once `min_batch_size` of its items wait, or an urgent one waits, or its oldest item
    has waited for the window since it was enqueued.
-4. Of several keys that may start, one with an urgent item goes first, then the one with the oldest.
+4. Of several keys that may start, one with an urgent item goes first, then the one with the oldest; but a
+   key that has been ready while `MOST_OVERTAKING` other batches started goes before all others.
 5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows.
 6. An item under suspicion runs alone, without waiting for anything.
 
@@ -24,6 +25,10 @@ from sortedcontainers import SortedKeyList
 from batching.batch import Batch, Reason
 from batching.item import Item
 from batching.limits import Limits
+
+#: Batches of other keys that may start before one that is ready as well. One batch in twenty is what a flood
+#: of urgent work leaves to the rest, as of claims (`workers.transport.claims.CLAIMS_PER_TURN`).
+MOST_OVERTAKING = 19
 
 
 class Batcher:
@@ -44,7 +49,9 @@ class Batcher:
             raise ValueError(f"item {item.id!r} waits already")
         key = ("alone", item.id) if item.alone else item.key
         self._keys[item.id] = key
-        self._waiting.setdefault(key, _Waiting()).add(item, next(self._arrivals))
+        if key not in self._waiting:
+            self._waiting[key] = _Waiting()
+        self._waiting[key].add(item, next(self._arrivals))
 
     def discard(self, item_id: Hashable) -> None:
         """Forget an item, if it still waits."""
@@ -68,6 +75,9 @@ class Batcher:
         if not ready:
             return None
         key = min(ready, key=lambda key: self._waiting[key].turn)
+        for other in ready:
+            self._waiting[other].overtaken += 1
+        self._waiting[key].overtaken = 0
         reason = self._reason(key, largest)
         items = self._waiting[key].pop_first(largest)
         for item in items:
@@ -106,6 +116,7 @@ class _Waiting:
     """The waiting items of one key, in the order in which they would be filled in."""
 
     def __init__(self) -> None:
+        self.overtaken = 0
         self._order: dict[Hashable, tuple[int, float, int]] = {}
         self._items: SortedKeyList[Item] = SortedKeyList(key=lambda item: self._order[item.id])
 
@@ -140,8 +151,8 @@ class _Waiting:
         return min((item.enqueued_at for item in self._items), default=float("inf"))
 
     @property
-    def turn(self) -> tuple[bool, float]:
-        return (not self.is_urgent, self.oldest_at)
+    def turn(self) -> tuple[bool, bool, float]:
+        return (self.overtaken < MOST_OVERTAKING, not self.is_urgent, self.oldest_at)
 
     def _forget(self, items: Iterable[Item]) -> None:
         for item in items:

@@ -7,30 +7,34 @@ from the engine process, and the only thing waited for is the next of either, or
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-import redis
-from celery.worker.state import revoked, task_ready
 from kombu.asynchronous import Hub
 
 from batching.batch import Batch
 from protocol.clock import SharedClock
-from protocol.errors import GaveUp, RequestError
+from protocol.errors import RequestError
 from protocol.request import Request
-from protocol.routing import payload_key
-from workers.engine_process import EngineLost, EngineProcess
+from workers.engine_process import EngineProcess, ProcessLost
+from workers.gate import Gate
+from workers.pace import Pace
+from workers.result_backend import BatchedBackend
 from workers.run import Run, Work
 from workers.settings import Settings
-from workers.settle import BatchedBackend, Outcome, settle
+from workers.settle import settle
+from workers.transport.channel import Wanted
 from workers.waiting import Waiting
 from workers.writer import Writer
+from workers.writes import Outcome
 
 log = logging.getLogger(__name__)
 
-#: A request that takes its engine down this often while it runs alone is given up.
-DEATHS_ALONE = 2
+
+#: How long a stopping worker waits before it looks whether it shall hurry, in seconds.
+HURRY_SECONDS = 0.1
 
 
 class Dispatcher:
@@ -40,7 +44,7 @@ class Dispatcher:
         self._settings = settings
         self._backend = backend
         self._worker = worker
-        self._clock = SharedClock(backend.client.time)
+        self.clock = SharedClock(backend.client.time)
         self._waiting = Waiting(settings.batching)
         self._numbers = count(1)
         self._running: Run | None = None
@@ -48,8 +52,11 @@ class Dispatcher:
         self._engine: EngineProcess | None = None
         self._hub: Hub | None = None
         self._writer = Writer(backend, self._call_later)
+        self.gate = Gate(backend, self._waiting, worker, settle=self._settle, write=self._writer.write)
+        self._pace = Pace()
         self._fetch: Callable[[], None] = _nothing
         self._starts_soon = False
+        self._hurried = False
         self._window_alarm: Any = None
         self._budget_alarm: Any = None
 
@@ -60,17 +67,17 @@ class Dispatcher:
     def use_engine(self, engine: EngineProcess) -> None:
         """Give batches to `engine`, whose model is loaded."""
         self._engine = engine
-        self._start_if_due()
+        self.start_if_due()
 
     def use_fetch(self, fetch: Callable[[], None]) -> None:
         """Call `fetch` when the engine becomes free: it claims, and adds, up to `wanted` messages."""
         self._fetch = fetch
 
-    def wanted(self) -> int:
+    def wanted(self) -> Wanted:
         """How many more messages this worker could run right now: none while its engine is busy."""
         if self._engine is None or self._running is not None or self._writer.is_behind:
-            return 0
-        return self._waiting.room
+            return Wanted()
+        return Wanted(any=self._waiting.room, urgent=self._waiting.urgent_room)
 
     @property
     def has_engine(self) -> bool:
@@ -82,7 +89,7 @@ class Dispatcher:
         if isinstance(request, RequestError):
             self._settle([(message, request)])
         elif not self._takes_over(message):
-            self._waiting.add(message, request, self._clock.now())
+            self._waiting.add(message, request, self.clock.now())
             self._start_soon()
 
     def delay(self, message: Any) -> None:
@@ -108,33 +115,39 @@ class Dispatcher:
         self._waiting.take_delayed()
         self._writer.forget()
 
-    def forget_audio(self, request_id: str) -> None:
-        """Remove the audio of a request that will never run."""
-        self._backend.client.unlink(payload_key(request_id))
-
     def on_report(self, report: dict[str, Any]) -> None:
         """The engine has run its batch: give it the next, then settle this one while it works."""
         run = self._free_engine()
         if run is None:
             return
-        outcomes = run.outcomes(report, ended_at=self._clock.now(), worker=self._worker)
+        outcomes = run.outcomes(report, ended_at=self.clock.now(), worker=self._worker)
+        self._pace.ran(len(outcomes), report["prepared"] + report["engine"])
         self._remember_memory(run, report["out_of_memory_at"])
+        if run is not self._abandoned:
+            self._hear_again(run, report)
         self._fetch()
-        self._start_if_due()
+        self.start_if_due()
         run.log(report, outcomes)
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
             return
-        superseded = [message for work in run.works for message in work.superseded]
-        self._settle(outcomes, superseded, engine_seconds=report["engine"])
+        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
+        writes.settlement.others += run.suspicions
+        writes.settlement.rate = self._pace.rate
+        self._writer.write(writes)
 
     def on_engine_lost(self, how: str) -> None:
         """The engine process is gone: its batch runs again, each member alone, and not for ever."""
         self._engine = None
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
-        for work in run.works if run else ():
-            self._suspect(work, how, ran_alone=len(run.works) == 1 if run else False)
+        if run is not None and run is not self._abandoned:
+            self.gate.engine_died_of(run, how)
+            self._start_soon()
+
+    def hurry(self) -> None:
+        """Whoever stops this worker will not wait for its batch. Called between any two instructions."""
+        self._hurried = True
 
     def finish(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the running batch and settle it. Called at shutdown."""
@@ -143,15 +156,22 @@ class Dispatcher:
         if self._running is None or engine is None:
             return
         try:
-            report = engine.receive(timeout)
-        except EngineLost as lost:
+            report = self._await_report(engine, timeout)
+        except ProcessLost as lost:
             log.error("%s during shutdown; its batch goes back to the queue", lost)
             return
         if report is None:
-            log.warning("batch %d did not end within %.0f s; it goes back", self._running.number, timeout)
+            log.warning("batch %d did not end in time; it goes back", self._running.number)
         else:
             self.on_report(report)
         self._writer.write_again()
+
+    def _await_report(self, engine: EngineProcess, timeout: float) -> dict[str, Any] | None:
+        give_up_at = time.monotonic() + timeout
+        while not self._hurried and (left := give_up_at - time.monotonic()) > 0:
+            if report := engine.receive(min(left, HURRY_SECONDS)):
+                return report
+        return None
 
     # What follows is how a batch starts …
 
@@ -160,62 +180,36 @@ class Dispatcher:
         if self._starts_soon or self._hub is None:
             return
         self._starts_soon = True
-        self._hub.call_soon(self._start_if_due)
+        self._hub.call_soon(self.start_if_due)
 
-    def _start_if_due(self) -> None:
+    def start_if_due(self) -> None:
+        """Give the free engine its next batch, if one may start."""
         self._starts_soon = False
         while self._engine is not None and self._running is None:
-            taken = self._waiting.take(self._clock.now())
+            taken = self._waiting.take(self.clock.now())
             if taken is None:
                 self._wake_when_due()
                 return
             self._start(self._engine, *taken)
 
     def _start(self, engine: EngineProcess, batch: Batch, taken: Sequence[Work]) -> None:
-        works = self._still_wanted(taken)
+        works = self.gate.admit(taken)
         if not works:
             return
         self._running = run = Run(number=next(self._numbers), batch=batch, works=tuple(works))
-        self._budget_alarm = self._call_later(self._settings.batch_timeout, self._end_hanging, run)
+        self._budget_alarm = self._call_later(self._settings.batch_timeout, self._end_hanging, run.number)
         try:
             engine.send(run.order())
-        except EngineLost as lost:
+        except ProcessLost as lost:
             self.on_engine_lost(str(lost))
             return
         run.accepted_by(engine.pid)
-
-    def _still_wanted(self, works: Sequence[Work]) -> list[Work]:
-        """Without those revoked, cancelled, expired or finished meanwhile; marks the others as started."""
-        wanted = []
-        for work in works:
-            if work.message.revoked():
-                self.forget_audio(work.request.request_id)
-            else:
-                wanted.append(work)
-        finished, cancelled = self._mark_started([work.request.request_id for work in wanted])
-        for work in wanted:
-            if work.request.request_id in finished:
-                task_ready(work.message)
-                work.message.acknowledge()
-                self.forget_audio(work.request.request_id)
-            elif work.request.request_id in cancelled:
-                revoked.add(work.request.request_id)  # from here on Celery's own way: result, event, ack
-                work.message.revoked()
-                self.forget_audio(work.request.request_id)
-        return [work for work in wanted if work.request.request_id not in finished | cancelled]
-
-    def _mark_started(self, request_ids: Sequence[str]) -> tuple[set[str], set[str]]:
-        try:
-            return self._backend.started(request_ids, self._worker)
-        except redis.RedisError as error:
-            log.warning("could not mark %d requests as started: %s", len(request_ids), error)
-            return set(), set()
 
     def _wake_when_due(self) -> None:
         _cancel(self._window_alarm)
         wake_at = self._waiting.wake_at()
         if wake_at is not None:
-            self._window_alarm = self._call_later(max(0.0, wake_at - self._clock.now()), self._start_if_due)
+            self._window_alarm = self._call_later(max(0.0, wake_at - self.clock.now()), self.start_if_due)
 
     # … and how it ends.
 
@@ -224,18 +218,18 @@ class Dispatcher:
         run, self._running = self._running, None
         return run
 
-    def _end_hanging(self, run: Run) -> None:
-        if self._running is run and self._engine is not None:
-            log.error("batch %d is still running after %.0f s", run.number, self._settings.batch_timeout)
-            self._engine.kill()
-
-    def _suspect(self, work: Work, how: str, *, ran_alone: bool) -> None:
-        work.deaths_alone += ran_alone
-        if work.deaths_alone >= DEATHS_ALONE:
-            times = f"{DEATHS_ALONE} times, running alone"
-            self._settle([(work.message, GaveUp(f"the request took its engine down {times}: {how}"))])
+    def _end_hanging(self, number: int) -> None:
+        """By its number: the timer remembers its arguments until its time, even if it is cancelled."""
+        run, engine = self._running, self._engine
+        if run is None or run.number != number or engine is None or engine.has_report():
             return
-        self._waiting.add_suspect(work)
+        log.error("batch %d is still running after %.0f s", number, self._settings.batch_timeout)
+        engine.kill()
+
+    def _hear_again(self, run: Run, report: dict[str, Any]) -> None:
+        """Let those wait whose text was not good enough; the others of the batch are done."""
+        for work in run.take_back(report):
+            self._waiting.add_again(work)
 
     def _remember_memory(self, run: Run, failed_size: int | None) -> None:
         if not self._settings.batching.dynamic_batching:
@@ -251,14 +245,9 @@ class Dispatcher:
             self._waiting.cap.size,
         )
 
-    def _settle(
-        self,
-        outcomes: Sequence[tuple[Any, Outcome]],
-        superseded: Sequence[Any] = (),
-        *,
-        engine_seconds: float = 0.0,
-    ) -> None:
-        self._writer.write(settle(self._backend, outcomes, superseded, engine_seconds=engine_seconds))
+    def _settle(self, outcomes: Sequence[tuple[Any, Outcome]]) -> None:
+        """Settle requests that no engine has run."""
+        self._writer.write(settle(self._backend, outcomes, engine_seconds=0.0))
 
     def _takes_over(self, message: Any) -> bool:
         """After a reconnect a request may come again: its work goes on under the new message."""

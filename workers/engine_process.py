@@ -19,7 +19,7 @@ from workers.settings import Settings
 END_SECONDS = 2.0
 
 
-class EngineLost(Exception):
+class ProcessLost(Exception):
     """The engine process has gone away; the message says how it ended."""
 
 
@@ -47,24 +47,28 @@ class EngineProcess:
         return self._connection.fileno()
 
     def send(self, message: dict[str, Any]) -> None:
-        """Send a message. Raises `EngineLost`."""
+        """Send a message. Raises `ProcessLost`."""
         try:
             self._connection.send_bytes(json.dumps(message).encode())
         except OSError as error:
-            raise EngineLost(self._how_it_ended()) from error
+            raise ProcessLost(self._how_it_ended()) from error
+
+    def has_report(self) -> bool:
+        """Whether a report, or the end of the process, waits to be read: the reader may be what was slow."""
+        return self._connection.poll()
 
     def receive(self, timeout: float | None = 0.0) -> dict[str, Any] | None:
-        """The next report, or None if none came within `timeout` seconds. Raises `EngineLost`."""
+        """The next report, or None if none came within `timeout` seconds. Raises `ProcessLost`."""
         try:
             if not self._connection.poll(timeout):
                 return None
             report: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError, ValueError) as error:
-            raise EngineLost(self._how_it_ended()) from error
+            raise ProcessLost(self._how_it_ended()) from error
         return report
 
     def kill(self) -> None:
-        """End the process at once, whatever it is doing; `receive` raises `EngineLost` from then on."""
+        """End the process at once, whatever it is doing; `receive` raises `ProcessLost` from then on."""
         self._process.kill()
 
     def close(self) -> None:

@@ -1,53 +1,107 @@
-"""Payload → samples: fetches the audio of a batch in one round trip and decodes it."""
+"""Payload → samples: fetches a batch's audio and contexts in one round trip, and decodes the audio."""
 
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import av
 import numpy as np
 import redis
 from numpy.typing import NDArray
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from protocol.errors import PayloadUnreachable, RequestError, TranscriptionError
-from protocol.request import MAX_SAMPLES, SAMPLE_RATE, Encoding, Payload, wrong_length
-from protocol.routing import PAYLOAD_KEY_PREFIX
+from protocol.request import MAX_SAMPLES, SAMPLE_RATE, Encoding, Payload, Request, wrong_length
+from protocol.routing import PAYLOAD_KEY_PREFIX, context_key
+from protocol.signing import digest_of
 from workers.engine.base import Samples
+from workers.redis_connection import connect
 
-#: Longest wait for Redis's answer, in seconds: 8 MB of audio (a full batch of 30 s segments) in well
-#: under a second, or something is wrong.
-SOCKET_TIMEOUT = 5.0
+#: Longest silence of Redis, in seconds, before it is asked on a new connection. It sends 8 MB (a full batch
+#: of 30 s segments) without a pause: this does not bound how long that takes.
+SOCKET_TIMEOUT = 2.0
+SOCKET_CONNECT_TIMEOUT = 1.0
+
+#: Pause before Redis is asked again, in seconds.
+AGAIN_SECONDS = 0.5
 
 #: Half the range of int16: what faster-whisper divides by (`faster_whisper.audio.decode_audio`).
 FULL_SCALE = 32_768.0
 
 
-class Payloads:
-    """Where the audio of waiting requests lies."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the turns of a conversation before this one have said."""
 
-    def __init__(self, redis_url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            redis_url,
-            socket_timeout=SOCKET_TIMEOUT,
-            socket_connect_timeout=SOCKET_TIMEOUT,
-            retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=5),
+    text: str = field(default="", repr=False)
+    """The end of it, at most 4 096 bytes of UTF-8."""
+    turns: int = 0
+    """How many of them have said something."""
+
+
+NOTHING_BEFORE = Context()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What a request's row is made of."""
+
+    samples: Samples = field(repr=False)
+    context: Context = NOTHING_BEFORE
+
+
+class Payloads:
+    """Where the audio of waiting requests lies, and what was said before them."""
+
+    def __init__(self, redis_url: str, *, patience: float) -> None:
+        """`patience` is how long Redis may be away before requests fail for it, in seconds."""
+        self._patience = patience
+        self._redis = connect(
+            redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_CONNECT_TIMEOUT
         )
 
-    def fetch(self, payloads: Sequence[Payload]) -> list[Samples | TranscriptionError]:
-        """The samples of each payload, or why there are none; one round trip for all."""
-        keys = [payload.key for payload in payloads if payload.key is not None]
-        foreign = [key for key in keys if not key.startswith(PAYLOAD_KEY_PREFIX)]
-        wanted = [key for key in keys if key not in foreign]
+    def fetch(self, requests: Sequence[Request]) -> list[Fetched | TranscriptionError]:
+        """Samples and context of each request, or why there are none; one round trip for all."""
+        keys = [one.payload.key for one in requests if one.payload.key is not None]
+        wanted = [key for key in keys if key.startswith(PAYLOAD_KEY_PREFIX)]
+        names = [name for name in map(_conversation, requests) if name is not None]
         try:
-            stored = dict(zip(wanted, self._redis.mget(wanted), strict=True)) if wanted else {}
+            found, contexts = self._get(wanted, names)
         except redis.RedisError as error:
             lost = PayloadUnreachable(f"Redis did not give the audio: {type(error).__name__}")
-            return [lost for _ in payloads]
-        return [self._decode(payload, stored) for payload in payloads]
+            return [lost for _ in requests]
+        stored = dict(zip(wanted, found, strict=True))
+        before = dict(zip(names, map(_context, contexts), strict=True))
+        return [
+            samples
+            if isinstance(samples := self._decode(one.payload, stored), TranscriptionError)
+            else Fetched(samples=samples, context=before.get(_conversation(one) or "", NOTHING_BEFORE))
+            for one in requests
+        ]
+
+    def _get(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        """What is stored of them. Asks for as long as Redis may be away: others wait for it too."""
+        give_up_at = time.monotonic() + self._patience
+        while keys or conversations:
+            try:
+                return self._get_once(keys, conversations)
+            except redis.RedisError:
+                if time.monotonic() > give_up_at:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+        return [], []
+
+    def _get_once(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        with self._redis.pipeline(transaction=False) as pipe:
+            if keys:
+                pipe.mget(keys)
+            for name in conversations:
+                pipe.hmget(context_key(name), "text", "turns")
+            answers = pipe.execute()
+        return (answers[0], answers[1:]) if keys else ([], answers)
 
     def _decode(self, payload: Payload, stored: Mapping[str, Any]) -> Samples | TranscriptionError:
         content = payload.inline if payload.key is None else stored.get(payload.key)
@@ -63,12 +117,25 @@ class Payloads:
             return error
 
 
+def _conversation(request: Request) -> str | None:
+    """Of which the context is wanted."""
+    return request.conversation if request.options.condition_on_previous_text else None
+
+
+def _context(stored: Sequence[bytes | None]) -> Context:
+    """What Redis holds of it; where its text was cut, the first character may be no whole one."""
+    text, turns = stored
+    return Context(text=(text or b"").decode("utf-8", "ignore").strip(), turns=int(turns or 0))
+
+
 def decode_payload(content: bytes, payload: Payload) -> Samples:
     """Turn a payload's bytes into samples.
 
     Raises:
         RequestError: the bytes are not what the message announced.
     """
+    if payload.digest is not None and digest_of(content) != payload.digest:
+        raise RequestError("the audio is not the one that was signed", "CHECKSUM_MISMATCH")
     pcm = _decode_flac(content) if payload.encoding is Encoding.FLAC else _decode_pcm(content)
     if len(pcm) != payload.samples:
         raise RequestError(

@@ -10,16 +10,19 @@ from typing import Any
 import redis
 from celery.concurrency.base import BasePool, apply_target
 from celery.exceptions import WorkerShutdown
+from celery.signals import worker_shutting_down
+from celery.worker import state
 from kombu.asynchronous import Hub
 
-from protocol.routing import TASK_NAME
+from protocol.routing import LIMITS, TASK_NAME
 from workers.dispatcher import Dispatcher
-from workers.engine_process import EngineLost, EngineProcess
+from workers.engine_process import EngineProcess, ProcessLost
 from workers.redis_check import UnfitRedis, check_redis
-from workers.settle import BatchedBackend
+from workers.result_backend import batched_backend
 from workers.transport import channel
 from workers.transport.claims import Claims, LeaseLost, connect
 from workers.transport.keeper import Keeper
+from workers.transport.memory import Memory
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,9 @@ log = logging.getLogger(__name__)
 #: card that another process holds comes free sooner or later.
 RESTART_DELAY = 1.0
 RESTART_DELAY_MAX = 60.0
+
+
+MEGABYTE = 1_000_000
 
 
 class EnginePool(BasePool):  # type: ignore[misc]
@@ -48,41 +54,58 @@ class EnginePool(BasePool):  # type: ignore[misc]
         self._engine: EngineProcess | None = None
         self._hub: Hub | None = None
         self._restart_delay = RESTART_DELAY
-        backend = BatchedBackend(app=self.app, url=self._settings.redis_url)
+        backend = batched_backend(self.app)
         self.app.tasks[TASK_NAME].backend = backend
         self.dispatcher = Dispatcher(self._settings, backend, self._hostname)
+        self._stops = 0
+        self._is_stopping = False
+        worker_shutting_down.connect(self._on_stop_signal)
         self._connection = connect(self._settings.redis_url)
         self._claims = None
         if self._settings.transport == "claim":
             self._claims = backend.claims = Claims(self._connection)
-            self._keeper = Keeper(self._claims, self._on_lease_lost)
+            self._keeper = Keeper(self._claims, Memory(self._connection), self._on_lease_lost)
 
     def on_start(self) -> None:
         """Start the engine and wait until its model is loaded: no message is taken before."""
         try:
-            check_redis(self._connection)
+            check_redis(self._connection, strict=self._settings.strict_redis)
         except (UnfitRedis, redis.RedisError) as error:
             self._refuse_to_start(str(error))
         self._engine = EngineProcess(self._settings)
         try:
             report = self._engine.receive(self._settings.load_timeout)
-        except EngineLost as lost:
+        except ProcessLost as lost:
             self._refuse_to_start(str(lost))
         if report is None:
             self._refuse_to_start(f"the model was not loaded within {self._settings.load_timeout:.0f} s")
         elif "failed" in report:
             self._refuse_to_start(report["failed"])
         else:
+            self._publish_limits()
             self._begin_claiming()
             self._on_ready(report["ready"])
+
+    def _publish_limits(self) -> None:
+        """Tell producers how much may wait; the worker that started last is right."""
+        admission = self._settings.admission
+        with self._connection.pipeline(transaction=True) as pipe:
+            pipe.delete(LIMITS)
+            if admission.max_waiting:
+                pipe.hset(LIMITS, "requests", str(admission.max_waiting))
+            if admission.max_waiting_mb:
+                pipe.hset(LIMITS, "bytes", str(admission.max_waiting_mb * MEGABYTE))
+            pipe.execute()
 
     def _begin_claiming(self) -> None:
         if self._claims is None:
             return
         self._keeper.start()
-        channel.install(self._claims, self.dispatcher.wanted)
+        channel.install(self._claims, self.dispatcher.wanted, self.dispatcher.start_if_due)
         self.dispatcher.use_fetch(channel.fetch)
-        self.app.conf.broker_read_url = channel.claim_url(self._settings.redis_url)
+        # Writing too: both then connect as soon as Redis is back.
+        self.app.conf.broker_read_url = channel.claim_url(self.app.conf.broker_url)
+        self.app.conf.broker_write_url = self.app.conf.broker_read_url
 
     def register_with_event_loop(self, loop: Hub) -> None:
         """Listen to the engine on the worker's event loop; called again after each reconnect."""
@@ -115,12 +138,26 @@ class EnginePool(BasePool):  # type: ignore[misc]
         self._threads.submit(apply_target, target, args, kwargs, callback, accept_callback)
 
     def on_stop(self) -> None:
-        """Finish the running batch within the grace, then end the engine."""
+        """Finish the running batch within the grace, then end the engine.
+
+        Celery's cold shutdown calls this from its signal handler, maybe while it waits here already.
+        """
+        if state.should_terminate:
+            self.dispatcher.hurry()
+        if self._is_stopping:
+            return
+        self._is_stopping = True
         self.dispatcher.finish(self._settings.shutdown_grace)
         self._stop_claiming()
         self._threads.shutdown(cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
+
+    def _on_stop_signal(self, **_: Any) -> None:
+        """Whoever asks a second time will not wait for the batch."""
+        self._stops += 1
+        if self._stops > 1:
+            self.dispatcher.hurry()
 
     def on_terminate(self) -> None:
         """End at once; what runs is delivered again."""
@@ -172,7 +209,7 @@ class EnginePool(BasePool):  # type: ignore[misc]
             return
         try:
             report = self._engine.receive()
-        except EngineLost as lost:
+        except ProcessLost as lost:
             self._on_lost(str(lost))
             return
         if report is None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from batching.batch import Batch
 from batching.item import Item
 from protocol.errors import TranscriptionError
 from protocol.request import Request
+from protocol.routing import deaths_key
 from protocol.transcript import Timings
-from protocol.wire import decode_error, encode_request
-from workers.settle import Outcome
+from protocol.wire import decode_error, encode_request, encode_timings
+from workers.writes import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,11 @@ class Work:
     deaths_alone: int = 0
     superseded: list[Any] = field(default_factory=list)
     """Earlier deliveries of the same request, to be acknowledged with it."""
+    again: dict[str, Any] | None = None
+    """Why it is not done: the engine wants to hear it at another ``temperature``, with its ``progress``."""
+    prepared: float = 0.0
+    """Seconds spent preparing its earlier batches, and in their engine calls."""
+    engine: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,11 +47,29 @@ class Run:
     batch: Batch
     works: tuple[Work, ...]
 
+    @property
+    def superseded(self) -> list[Any]:
+        """Earlier deliveries of its requests, as far as these are done."""
+        return [message for work in self._done for message in work.superseded]
+
+    @property
+    def suspicions(self) -> list[str]:
+        """The counts of deaths in Redis that say something of its requests."""
+        return [deaths_key(work.request.request_id) for work in self._done if work.item.alone]
+
+    @property
+    def _done(self) -> list[Work]:
+        """Members that wait for no other batch, once `take_back` was called."""
+        return [work for work in self.works if work.again is None]
+
     def order(self) -> dict[str, Any]:
         """What the engine process is sent; see `workers.host.Host.run`."""
         return {
             "batch": self.number,
-            "requests": [[work.request.request_id, encode_request(work.request)] for work in self.works],
+            "requests": [
+                [work.request.request_id, encode_request(work.request), work.again and work.again["progress"]]
+                for work in self.works
+            ],
         }
 
     def accepted_by(self, pid: int) -> None:
@@ -56,11 +80,21 @@ class Run:
             work.message.on_accepted(pid, now)
 
     def outcomes(self, report: dict[str, Any], *, ended_at: float, worker: str) -> list[tuple[Any, Outcome]]:
-        """Each member's message with its transcript and receipt, or with its error."""
+        """The message of each member that is done, with its transcript and receipt, or with its error."""
         return [
             (work.message, self._outcome(position, report, ended_at, worker))
             for position, work in enumerate(self.works)
+            if "again" not in report["outcomes"][position]
         ]
+
+    def take_back(self, report: dict[str, Any]) -> list[Work]:
+        """The members that the engine wants to hear again, with what it knows of them so far."""
+        for work, encoded in zip(self.works, report["outcomes"], strict=True):
+            work.again = encoded.get("again")
+            if work.again is not None:
+                work.prepared += report["prepared"]
+                work.engine += report["engine"]
+        return [work for work in self.works if work.again is not None]
 
     def _outcome(self, position: int, report: dict[str, Any], ended_at: float, worker: str) -> Outcome:
         encoded = report["outcomes"][position]
@@ -68,9 +102,9 @@ class Run:
             return decode_error(encoded)
         work = self.works[position]
         timings = Timings(
-            queued=self.batch.closed_at - work.item.enqueued_at,
-            prepared=report["prepared"],
-            engine=report["engine"],
+            queued=self.batch.closed_at - work.item.enqueued_at - work.prepared - work.engine,
+            prepared=work.prepared + report["prepared"],
+            engine=work.engine + report["engine"],
             total=ended_at - work.item.enqueued_at,
             batch_id=f"{worker}/{self.number}",
             batch_size=len(self.works),
@@ -79,14 +113,15 @@ class Run:
             attempts=work.attempts,
             worker=worker,
         )
-        transcript: dict[str, Any] = {**encoded["transcript"], "timings": asdict(timings)}
+        transcript: dict[str, Any] = {**encoded["transcript"], "timings": encode_timings(timings)}
         return transcript
 
     def log(self, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """One readable line for the batch, and one more for each request that failed."""
         size = len(self.works)
         log.info(
-            "batch %d: %d request%s (%s), %.1f s of audio, waited %.3f s, prepared in %.3f s, engine %.3f s",
+            "batch %d: %d request%s (%s), %.1f s of audio, waited %.3f s, prepared in %.3f s,"
+            " engine %.3f s%s",
             self.number,
             size,
             "" if size == 1 else "s",
@@ -95,6 +130,7 @@ class Run:
             self.batch.closed_at - min(work.item.enqueued_at for work in self.works),
             report["prepared"],
             report["engine"],
+            f", {again} again at another temperature" if (again := size - len(outcomes)) else "",
         )
         for message, outcome in outcomes:
             if isinstance(outcome, TranscriptionError):

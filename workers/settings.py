@@ -21,7 +21,8 @@ from pydantic import (
     field_validator,
 )
 
-from workers import redis_url as address
+from protocol import address
+from protocol.signing import Keys, read_keys
 from workers.settings_names import Name, expected, names_of
 from workers.settings_sources import Given, read_all, read_secret
 
@@ -90,6 +91,15 @@ class Batching(_Block):
         return self.max_batch_wait_ms / 1000
 
 
+class Admission(_Block):
+    """How much may wait in each priority before producers are refused."""
+
+    max_waiting: int = Field(100_000, ge=0, le=100_000_000)
+    """Requests; 0 sets no limit."""
+    max_waiting_mb: int = Field(4_000, ge=0, le=1_000_000)
+    """Audio in megabytes; 0 sets no limit."""
+
+
 class FakeCost(_Block):
     """How long the fake engine takes for a batch: fixed + rows + seconds of audio."""
 
@@ -106,7 +116,14 @@ class Settings(_Block):
     """
 
     redis_url: Annotated[str, address.EXPECTED] = "redis://127.0.0.1:6379/0"
+    allow_insecure: bool = False
+    """Take an address of Redis without a password, or without verified certificates, from elsewhere."""
+    strict_redis: bool = False
+    """Refuse to start where a worker would only warn: known holes in this Redis, no append-only file."""
+    signing_keys_file: Annotated[str, "the path of a file of keys"] = ""
+    """Run only what a key of this file has signed; empty runs what anybody has sent."""
     batching: Batching = Batching()
+    admission: Admission = Admission()
     engine: Literal["faster-whisper", "fake"] = "faster-whisper"
     model: str = Field("small", min_length=1, max_length=500)
     """A size name, a hub id, a folder, or "demo" for the packaged one."""
@@ -134,7 +151,19 @@ class Settings(_Block):
     @field_validator("redis_url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        return address.check_redis_url(url)
+        address.parse_address(url)
+        return url
+
+    @field_validator("signing_keys_file")
+    @classmethod
+    def _holds_keys(cls, path: str) -> str:
+        if path:
+            read_keys(Path(path))
+        return path
+
+    def signing_keys(self) -> Keys | None:
+        """The keys that sign what is run; None if nothing has to be signed."""
+        return read_keys(Path(self.signing_keys_file)) if self.signing_keys_file else None
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """What `repr` and `str` show."""
@@ -214,7 +243,19 @@ def load(config: Path | None, *, flags: Mapping[str, object], environ: Mapping[s
     if password is not None:
         url = address.with_password(settings.redis_url, password)
         settings = settings.model_copy(update={"redis_url": url})
+    _check_safe(settings, reading.given)
     return Loaded(settings=settings, given=reading.given)
+
+
+def _check_safe(settings: Settings, given: Mapping[tuple[str, ...], Given]) -> None:
+    """Raise `SettingsError` if requests would lie open; once the password is known, so after the rest."""
+    if settings.allow_insecure:
+        return
+    try:
+        address.check_safe(address.parse_address(settings.redis_url))
+    except address.BadAddress as error:
+        shown = address.without_password(settings.redis_url)
+        raise SettingsError([f"{given['redis_url',].source} is {shown!r}: {error}"]) from None
 
 
 def _mistakes(error: ValidationError, given: Mapping[tuple[str, ...], Given]) -> Iterator[str]:
@@ -223,8 +264,9 @@ def _mistakes(error: ValidationError, given: Mapping[tuple[str, ...], Given]) ->
         found = given.get(path := tuple(map(str, detail["loc"])))
         if found is None:  # a default that could not be computed because of another mistake, already named
             continue
-        limit = detail["ctx"]["error"] if detail["type"] == "value_error" else names[path].expected
-        yield f"{found.source} is {repr(_safe(path, found.value))[:60]}: expected {limit}"
+        limit = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else names[path].expected
+        limit = limit if "expected" in limit else f"expected {limit}"
+        yield f"{found.source} is {repr(_safe(path, found.value))[:60]}: {limit}"
 
 
 def _safe(path: tuple[str, ...], value: object) -> object:

@@ -8,37 +8,59 @@ the pool, and that its arguments are never shown.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from celery import signals
 from celery.exceptions import InvalidTaskError
-from celery.utils.time import timezone
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.request import create_request_cls
-from celery.worker.state import task_reserved, task_scheduled
-from kombu.asynchronous.timer import to_timestamp
+from celery.worker.state import revoked, task_reserved, task_scheduled
 from kombu.exceptions import ContentDisallowed, DecodeError
 
+from protocol.clock import SharedClock
 from protocol.errors import RequestError
 from protocol.request import Request
-from protocol.routing import priority_from_number
+from protocol.routing import PRIORITY_NUMBERS, priority_from_number
+from protocol.signing import Keys, check_signature
 from protocol.wire import decode_request
-from workers.settle import Writes
+from workers.writes import Writes
 
 #: Events that are published together: a whole batch's in one message (Celery: 24 at a time).
 EVENT_BUFFER = 512
 
 #: Order of the task's parameters, for senders that use positional arguments.
-PARAMETERS = ("audio", "options", "submitted_at", "v")
+PARAMETERS = ("audio", "options", "submitted_at", "v", "deadline_at")
 
 
 class Message(CeleryRequest):  # type: ignore[misc]
     """Celery's own request, whose acknowledgement can be written together with its batch's results."""
 
     acknowledged: bool
+    clock: SharedClock
+    """Redis's: when a request expires does not depend on the clock of the worker that looks."""
     _writes: Writes | None = None
     _retried = False
+
+    @property
+    def delivery_tag(self) -> str:
+        """By which the message is acknowledged."""
+        return str(self.message.delivery_tag)
+
+    @property
+    def priority_number(self) -> int:
+        """The number of the lane that the message was sent to."""
+        number = self.delivery_info.get("priority")
+        return PRIORITY_NUMBERS[priority_from_number(number if isinstance(number, int) else 0)]
+
+    def maybe_expire(self) -> bool:
+        """Whether the request is not worth starting any more; then it counts as revoked."""
+        if not self.expires or self.clock.now() <= self.expires.timestamp():
+            return False
+        revoked.add(self.id)
+        return True
 
     def acknowledge_with(self, writes: Writes) -> None:
         """Let `writes` carry the acknowledgement, when it comes."""
@@ -49,7 +71,7 @@ class Message(CeleryRequest):  # type: ignore[misc]
         if self._writes is None or self.acknowledged:
             super().acknowledge()
             return
-        self._writes.acknowledged.append(self.message)
+        self._writes.acknowledge(self.message)
         self.acknowledged = True
 
     def on_retry(self, exc_info: Any) -> None:
@@ -66,16 +88,20 @@ class Message(CeleryRequest):  # type: ignore[misc]
 def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     """The strategy of `workers.transcribe`: called by Celery for each message, on the worker's event loop."""
     dispatcher = consumer.pool.dispatcher
+    gate = dispatcher.gate
     eventer = consumer.event_dispatcher
     kind = create_request_cls(Message, task, consumer.pool, consumer.hostname, eventer, app=app)
-    revoked = consumer.controller.state.revoked
+    utc = app.uses_utc_timezone()
+    keys = app.settings.signing_keys()
     if eventer is not None:
         eventer.buffer_limit = EVENT_BUFFER
+        eventer.on_send_buffered = _once_a_turn(consumer.hub, eventer.flush)
 
     def on_message(message: Any, body: Any, ack: Any, reject: Any, callbacks: Any, **_: Any) -> None:
         if body is not None:
             raise InvalidTaskError("task message protocol 1 is not spoken here; send with Celery 4 or newer")
         try:
+            _read(message)
             received = kind(
                 message,
                 on_ack=ack,
@@ -88,18 +114,23 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
                 body=message.body,
                 headers=message.headers,
                 decoded=False,
-                utc=app.uses_utc_timezone(),
+                utc=utc,
             )
         except (InvalidTaskError, ContentDisallowed, DecodeError):
             raise
         except Exception as error:  # whatever else a stranger's message does to the constructor
             raise InvalidTaskError(f"malformed message: {type(error).__name__}: {error}") from error
+        received.clock = dispatcher.clock
         if not isinstance(received.id, str) or not received.id:
             raise InvalidTaskError(f"the task id is {repr(received.id)[:40]}, not text")
-        if (received.expires or received.id in revoked) and received.revoked():
-            dispatcher.forget_audio(received.id)
+        if keys is not None and (wrong := _wrong_signature(keys, received)):
+            gate.bury(received, wrong)
+            return
+        if (received.expires or received.id in revoked) and gate.drops(received):
             return
         request = _decode(received)
+        if gate.demotes(received, request, dispatcher.clock.now()):
+            return
         signals.task_received.send(sender=consumer, request=received)
         _announce(received, request)
         if received.eta:
@@ -113,6 +144,41 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     return on_message
 
 
+def _once_a_turn(hub: Any, act: Callable[[], object]) -> Callable[[], None]:
+    """Lets `act` be called on the event loop's next turn, however often it is asked for meanwhile."""
+    asked = False
+
+    def on_turn() -> None:
+        nonlocal asked
+        asked = False
+        act()
+
+    def ask() -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            hub.call_soon(on_turn)
+
+    return ask
+
+
+def _read(message: Any) -> None:
+    """Parse the body here if it is plain JSON: kombu's decoder calls a function for each object in it."""
+    plain = message.content_type == "application/json" and message.content_encoding == "utf-8"
+    if plain and isinstance(message.body, bytes) and b"__type__" not in message.body:
+        with suppress(ValueError, RecursionError):  # kombu then says what is wrong
+            message._decoded_cache = json.loads(message.body)
+
+
+def _wrong_signature(keys: Keys, received: Message) -> str | None:
+    """What is wrong with the signature of a message; None if nothing is. What is positional is not signed."""
+    try:
+        check_signature(keys, received.id, {} if received.args else received.kwargs)
+    except (RequestError, TypeError, AttributeError) as error:
+        return str(error)
+    return None
+
+
 def _decode(received: Message) -> Request | RequestError:
     """What the message asks for; an error if it does not make sense, for its result to say so."""
     try:
@@ -121,9 +187,7 @@ def _decode(received: Message) -> Request | RequestError:
                 f"{len(received.args)} positional arguments: at most {len(PARAMETERS)} are known"
             )
         arguments = dict(zip(PARAMETERS, received.args, strict=False)) | dict(received.kwargs)
-        number = received.delivery_info.get("priority")
-        priority = priority_from_number(number if isinstance(number, int) else 0)
-        return decode_request(received.id, arguments, priority)
+        return decode_request(received.id, arguments, priority_from_number(received.priority_number))
     except RequestError as error:
         return error
     except (TypeError, ValueError) as error:
@@ -164,11 +228,12 @@ def _wait_until_due(
         if dispatcher.is_due(received):
             task_reserved(received)
             dispatcher.add(received, request)
+            dispatcher.start_if_due()
         consumer.qos.decrement_eventually()
 
     dispatcher.delay(received)
     consumer.qos.increment_eventually()
-    due_at = to_timestamp(timezone.to_system(received.eta))
+    delay = max(0.0, received.eta.timestamp() - received.clock.now())
     # The request is the timer's first argument because that is where `inspect scheduled` looks for it.
-    received._eta_timer_entry = consumer.timer.call_at(due_at, due, (received,), priority=6)
+    received._eta_timer_entry = consumer.timer.call_after(delay, due, (received,), priority=6)
     task_scheduled(received)

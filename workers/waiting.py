@@ -11,7 +11,7 @@ from batching.batch import Batch
 from batching.batcher import Batcher
 from batching.item import Item
 from batching.limits import Limits, SizeCap
-from protocol.request import Request
+from protocol.request import Priority, Request
 from protocol.routing import PRIORITY_NUMBERS
 from workers.engine.base import compatibility_key
 from workers.run import Work
@@ -39,12 +39,24 @@ class Waiting:
             return 0
         return max(0, self.cap.size - len(self._batcher))
 
+    @property
+    def urgent_room(self) -> int:
+        """How many urgent requests could be taken though there is no room: one, which starts a batch at once.
+
+        The rest of the batch is for those who are here already.
+        """
+        return 0 if self.room or not self._batcher else 1
+
     def add(self, message: Any, request: Request, now: float) -> None:
-        """Let a request wait for its batch; its age counts from when it was enqueued, on Redis's clock."""
+        """Let a request wait for its batch; its age counts from when it was enqueued, on Redis's clock.
+
+        One that has missed its deadline waits behind all others.
+        """
+        late = request.deadline_at is not None and request.deadline_at < now
         item = Item(
             id=next(self._item_ids),
             key=compatibility_key(request.options),
-            rank=PRIORITY_NUMBERS[request.priority],
+            rank=PRIORITY_NUMBERS[Priority.BULK if late else request.priority],
             enqueued_at=min(now, request.submitted_at or now),
             cost=request.payload.seconds,
         )
@@ -53,6 +65,16 @@ class Waiting:
     def add_suspect(self, work: Work) -> None:
         """Let a request wait to run alone: its batch took the engine down."""
         work.item = replace(work.item, id=next(self._item_ids), alone=True)
+        self._put(work)
+
+    def add_again(self, work: Work) -> None:
+        """Let a request wait for rows that are heard at the same temperature; its age is what it was.
+
+        So it goes ahead of what came later, at the latest with those of its batch that failed with it.
+        """
+        temperature = work.again["temperature"] if work.again is not None else None
+        key = compatibility_key(work.request.options, temperature)
+        work.item = replace(work.item, id=next(self._item_ids), key=key)
         self._put(work)
 
     def take(self, now: float) -> tuple[Batch, list[Work]] | None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batching.batch import Reason
-from batching.batcher import Batcher
+from batching.batcher import MOST_OVERTAKING, Batcher
 from batching.item import URGENT, Item
 from batching.limits import Limits
 
@@ -102,6 +102,16 @@ def test_older_key_goes_first() -> None:
     """Of two keys without urgent items, the one with the oldest item starts (rule 4)."""
     made = batcher(item(1, 1.0, key="a"), item(2, 0.0, key="b"))
     assert names(made, now=9.0) == [2]
+
+
+def test_ready_key_is_overtaken_a_bounded_number_of_times() -> None:
+    """A flood of urgent work of one key lets another go after so many batches, and again after as many."""
+    made = batcher(*[item(f"patient {number}", key="other") for number in range(3)], largest=1, smallest=1)
+    order: list[object] = []
+    for number in range(3 * (MOST_OVERTAKING + 1)):
+        made.add(item(number, rank=URGENT))
+        order += names(made, now=1.0)
+    assert [place for place, name in enumerate(order) if isinstance(name, str)] == [19, 39, 59]
 
 
 def test_batch_takes_all_that_wait_up_to_its_limit() -> None:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -28,10 +27,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from protocol.routing import PAYLOAD_KEY_PREFIX, RESULT_KEY_PREFIX, payload_key, result_key
+from protocol.routing import (
+    DEATHS_KEY_PREFIX,
+    INFLIGHT_KEY_PREFIX,
+    LEASES,
+    PAYLOAD_KEY_PREFIX,
+    RESULT_KEY_PREFIX,
+    payload_key,
+    result_key,
+)
 from tests.integration.cut_connection import CutConnection
-from workers.transport import claims as claims_module
-from workers.transport.claims import INFLIGHT_PREFIX, LANES, LEASES, Claimed, Claims, LeaseLost, Result
+from tests.redis_users import as_user
+from workers.transport.claims import LANES, Claimed, Claims, LeaseLost
+from workers.transport.scripts import NAMES, PRELUDE, text_of
+from workers.transport.settlement import Audio, Result, Settlement
+from workers.transport.starting import May, Starter, Verdict
 
 WORKERS = st.integers(0, 2)
 URGENCIES = st.integers(0, len(LANES) - 1)
@@ -40,6 +50,9 @@ COUNTS = st.integers(1, 6)
 #: How many steps a run of the machine has: enough for a message to be claimed, returned and claimed again
 #: by others, more than once.
 STEPS = 30
+
+#: Claims in a turn: few, so that every lane's turn comes within a run.
+CLAIMS_PER_TURN = 5
 
 SETTINGS = settings(stateful_step_count=STEPS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -56,6 +69,10 @@ class Worker:
     """What it believes to have: it may have missed an answer, and that it was taken for dead."""
     past: list[Claimed] = field(default_factory=list)
     """What it believed before it lost its lease and started anew."""
+    running: list[bytes] = field(default_factory=list)
+    """What its engine was given last."""
+    claimed: int = 0
+    """How many messages it has claimed under this lease."""
     is_overdue: bool = False
     is_lost: bool = False
 
@@ -74,6 +91,7 @@ class Deliveries(RuleBasedStateMachine):
         self.request_of: dict[bytes, str] = {}
         self.results: dict[str, bytes] = {}
         self.settled: set[bytes] = set()
+        self.deaths: dict[str, int] = {}
         self.values = 0
         self.workers = [self._start_worker() for _ in range(3)]
 
@@ -92,13 +110,13 @@ class Deliveries(RuleBasedStateMachine):
             self.redis.set(payload_key(message.decode()), "audio")
             self.redis.lpush(LANES[urgency], message)
 
-    @rule(who=WORKERS, count=COUNTS)
-    def claim(self, who: int, count: int) -> None:
+    @rule(who=WORKERS, count=COUNTS, urgent=st.integers(0, 2))
+    def claim(self, who: int, count: int, urgent: int) -> None:
         """A worker claims, or is told again of what it has not heard of."""
         worker = self.workers[who]
         if not worker.is_lost:
-            expected = self._untold(worker) or self._take(worker, count)
-            claimed = worker.claims.claim(count)
+            expected = self._untold(worker) or self._take(worker, count, urgent)
+            claimed = worker.claims.claim(count, urgent)
             assert [one.message for one in claimed] == expected
             worker.told |= {one.message: one for one in claimed}
 
@@ -108,16 +126,43 @@ class Deliveries(RuleBasedStateMachine):
         """A worker claims, and the answer is lost on the way."""
         worker = self.workers[who]
         if not worker.is_lost:
-            _ = self._untold(worker) or self._take(worker, count)
+            _ = self._untold(worker) or self._take(worker, count, 0)
             with worker.connection.cut_after(1):
                 assert is_refused(redis.ConnectionError, partial(worker.claims.claim, count))
 
     @precondition(lambda self: self._busy())
     @rule(who=WORKERS)
     def start_batch(self, who: int) -> None:
-        """A worker marks what it has as started, which is no result."""
-        for message in pick(self._busy(), who).told:
-            self.redis.set(result_key(self.request_of[message]), '{"status": "STARTED"}', nx=True)
+        """A worker asks who of its batch may run: nobody who is finished, and in company nobody who died."""
+        worker = pick(self._busy(), who)
+        names = [self.request_of[message] for message in worker.told]
+        starters = [
+            Starter(tag=one.tag, request_id=name, state='{"status": "STARTED"}')
+            for name, one in zip(names, worker.told.values(), strict=True)
+        ]
+        verdicts = worker.claims.start(starters, 600)
+        assert verdicts == [self._verdict(name, alone=len(names) == 1) for name in names]
+        ran = [one.may is May.RUN for one in verdicts]
+        worker.running = [message for message, runs in zip(worker.told, ran, strict=True) if runs]
+
+    @precondition(lambda self: self._busy())
+    @rule(who=WORKERS)
+    def lose_the_engine(self, who: int) -> None:
+        """The engine dies under its worker, of what it ran."""
+        worker = pick(self._busy(), who)
+        died = self._die_of(worker)
+        assert worker.claims.count_deaths() == {name: self.deaths[name] for name in died}
+
+    @precondition(lambda self: self._busy())
+    @rule(who=WORKERS)
+    def demote(self, who: int) -> None:
+        """A worker puts one message behind all others."""
+        worker = pick(self._busy(), who)
+        message, claimed = next(iter(worker.told.items()))
+        worker.claims.demote(claimed.tag)
+        del worker.told[message]
+        worker.held = [one for one in worker.held if one[0] != message]
+        self.lanes[-1].append(message)
 
     @precondition(lambda self: self._busy())
     @rule(who=WORKERS, skip=st.integers(0, 2), count=COUNTS)
@@ -144,7 +189,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=WORKERS, count=COUNTS)
     def work(self, who: int, count: int) -> None:
         """Nothing goes wrong: a worker claims, runs and settles."""
-        self.claim(who, count)
+        self.claim(who, count, 0)
         if self._busy():
             self.start_batch(who)
             self.settle(who, 0, count)
@@ -217,6 +262,7 @@ class Deliveries(RuleBasedStateMachine):
             worker.claims.take_lease()
             worker.past += worker.told.values()
             worker.told.clear()
+            worker.running, worker.claimed = [], 0
         else:
             worker.claims.renew()
         worker.is_overdue = worker.is_lost = False
@@ -229,6 +275,7 @@ class Deliveries(RuleBasedStateMachine):
         others = [one for one in self.workers if one.is_overdue and not one.is_lost and one is not sweeper]
         assert sweeper.claims.return_dead() == sum(len(one.held) for one in others)
         for dead in sorted(others, key=lambda one: one.claims.worker_id):
+            self._die_of(dead)
             self._return(dead)
 
     @rule(who=WORKERS, other=WORKERS)
@@ -250,7 +297,9 @@ class Deliveries(RuleBasedStateMachine):
 
     @invariant()
     def redis_is_as_the_model(self) -> None:
-        """Lanes and records hold the same messages in the same order, and the same workers have leases."""
+        """Lanes and records hold the same messages in the same order, the same workers have leases, and
+        deaths are counted for those who ran, and no others."""
+        assert self.seen.deaths == self.deaths
         assert self.seen.lanes == self.lanes
         held = {one.claims.worker_id: [message for message, _ in one.held] for one in self.workers}
         assert self.seen.records == {name: messages for name, messages in held.items() if messages}
@@ -275,13 +324,32 @@ class Deliveries(RuleBasedStateMachine):
     def _untold(self, worker: Worker) -> list[bytes]:
         return [message for message, _ in worker.held if message not in worker.told]
 
-    def _take(self, worker: Worker, count: int) -> list[bytes]:
-        waiting = [(message, lane) for lane, messages in enumerate(self.lanes) for message in messages]
-        taken = waiting[:count]
-        for message, lane in taken:
-            self.lanes[lane].remove(message)
+    def _take(self, worker: Worker, count: int, urgent: int) -> list[bytes]:
+        taken = []
+        for number in range(count + urgent):
+            turn = max(0, worker.claimed % CLAIMS_PER_TURN - (CLAIMS_PER_TURN - len(LANES)))
+            order = [turn, *range(len(LANES))] if number < count else [0]
+            lane = next((lane for lane in order if self.lanes[lane]), None)
+            if lane is not None:
+                taken.append((self.lanes[lane].pop(0), lane))
+                worker.claimed += 1
         worker.held += taken
         return [message for message, _ in taken]
+
+    def _verdict(self, name: str, *, alone: bool) -> Verdict:
+        if name in self.results:
+            return Verdict(may=May.NOT_AGAIN)
+        may = May.RUN if alone or name not in self.deaths else May.RUN_ALONE
+        return Verdict(may=may, deaths_alone=self.deaths.get(name, 0))
+
+    def _die_of(self, worker: Worker) -> list[str]:
+        """The engine of `worker` dies: of what it was given last, if that is not settled yet."""
+        held = {message for message, _ in worker.held}
+        died = [self.request_of[message] for message in worker.running if message in held]
+        for name in died:
+            self.deaths[name] = self.deaths.get(name, 0) + (len(worker.running) == 1)
+        worker.running = []
+        return died
 
     def _result(self, message: bytes) -> Result:
         self.values += 1
@@ -314,6 +382,7 @@ class Seen:
     audio: set[str]
     results: dict[str, bytes]
     """Final ones, by request."""
+    deaths: dict[str, int]
 
 
 def look(client: redis.Redis) -> Seen:
@@ -325,19 +394,22 @@ def look(client: redis.Redis) -> Seen:
         pipe.keys("*")
         *lanes, leases, keys = pipe.execute()
         names: list[str] = sorted(key.decode() for key in keys)
-        records = [name for name in names if name.startswith(INFLIGHT_PREFIX)]
+        records = [name for name in names if name.startswith(INFLIGHT_KEY_PREFIX)]
         results = [name for name in names if name.startswith(RESULT_KEY_PREFIX)]
         for name in records:
             pipe.hgetall(name)
+        deaths = [name for name in names if name.startswith(DEATHS_KEY_PREFIX)]
         pipe.mget([*results, "none"])
-        *held, values = pipe.execute()
+        pipe.mget([*deaths, "none"])
+        *held, values, counts = pipe.execute()
     in_order = [
-        [stored[place] for place in sorted(stored.keys() - {b"#"}, key=claim_number)] for stored in held
+        [stored[place] for place in sorted(stored.keys() - {b"#", b"running"}, key=claim_number)]
+        for stored in held
     ]
     return Seen(
         lanes=[lane[::-1] for lane in lanes],
         records={
-            name.removeprefix(INFLIGHT_PREFIX): messages
+            name.removeprefix(INFLIGHT_KEY_PREFIX): messages
             for name, messages in zip(records, in_order, strict=True)
             if messages
         },
@@ -348,6 +420,10 @@ def look(client: redis.Redis) -> Seen:
             for name, value in zip(results, values, strict=False)
             if b"STARTED" not in value
         },
+        deaths={
+            name.removeprefix(DEATHS_KEY_PREFIX): int(count)
+            for name, count in zip(deaths, counts, strict=False)
+        },
     )
 
 
@@ -356,8 +432,8 @@ def claim_number(place: bytes) -> int:
 
 
 def settle(worker: Worker, results: Sequence[Result], batch: Sequence[Claimed]) -> None:
-    audio = [payload_key(one.message.decode()) for one in batch]
-    worker.claims.settle(results, [one.tag for one in batch], audio)
+    audios = [Audio(request_id=one.message.decode(), priority_number=0) for one in batch]
+    worker.claims.settle(Settlement(results=list(results), tags=[one.tag for one in batch], audios=audios))
 
 
 def pick(workers: Sequence[Worker], which: int) -> Worker:
@@ -375,15 +451,22 @@ def is_refused(error: type[Exception], call: Callable[[], Any]) -> bool:
 
 def machine(url: str, make: Callable[[redis.Redis], Claims]) -> type[Deliveries]:
     """The state machine on this Redis, with workers made by `make`."""
-    return type("Deliveries", (Deliveries,), {"url": url, "make_claims": staticmethod(make)})
+    return type(
+        "Deliveries", (Deliveries,), {"url": as_user(url, "admin"), "make_claims": staticmethod(make)}
+    )
 
 
 def test_nothing_is_lost_or_doubled(redis_url: str, redis_client: redis.Redis) -> None:
     """In any order of work, crashes, lost answers and late comers, Redis holds what the model says."""
     run_state_machine_as_test(
-        machine(redis_url, Claims),
+        machine(redis_url, make_claims),
         settings=SETTINGS,
     )
+
+
+def make_claims(connection: redis.Redis) -> Claims:
+    """A worker whose turns are short enough to come round within a run."""
+    return Claims(connection, claims_per_turn=CLAIMS_PER_TURN)
 
 
 LEASE_CHECK = "if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return {} end"
@@ -397,19 +480,23 @@ PLANTED = {
     "claims without a lease": ("claim", LEASE_CHECK.format("false"), ""),
     "claims the newest": ("claim", "'RPOP'", "'LPOP'"),
     "claims bulk first": ("claim", "'RPOP', KEYS[2 + lane]", "'RPOP', KEYS[#KEYS + 1 - lane]"),
+    "leaves bulk nothing": ("claim", "if place > last then", "if false then"),
+    "counts no deaths": ("prelude", "redis.call('INCR', prefix .. id)", ""),
+    "counts deaths in company as alone": ("prelude", "spaces == 1", "spaces > 0"),
+    "counts deaths of the settled": ("prelude", "redis.call('HEXISTS', record, field) == 1", "true"),
+    "counts a death twice": ("prelude", "redis.call('HDEL', record, 'running')", ""),
+    "lets the suspect run in company": ("start", "members == 1 or verdicts[i] == ''", "true"),
+    "starts the finished": ("start", "if final(result) then", "if false then"),
+    "demotes to the head": ("put_back", "redis.call('LPUSH', KEYS[#KEYS]", "redis.call('RPUSH', KEYS[#KEYS]"),
     "settles without a lease": ("settle", LEASE_CHECK.format("0"), ""),
-    "lets the last result win": ("settle", "status == 'SUCCESS'", "false"),
-    "takes a start for a result": ("settle", "status == 'FAILURE'", "status == 'STARTED'"),
+    "lets the last result win": ("prelude", "status == 'SUCCESS'", "false"),
+    "takes a start for a result": ("prelude", "status == 'FAILURE'", "status == 'STARTED'"),
     "does not acknowledge": ("settle", "redis.call('HDEL', KEYS[2], ARGV[i])", ""),
-    "keeps the audio": ("settle", "redis.call('UNLINK', KEYS[i])", ""),
-    "acknowledges the wrong message": (
-        "settle",
-        "for i = 3 + 2 * results, #ARGV",
-        "for i = 4 + 2 * results, #ARGV",
-    ),
+    "keeps the audio": ("prelude", "redis.call('UNLINK', audio)", ""),
+    "acknowledges the wrong message": ("settle", "for i = arg + 1, #ARGV", "for i = arg + 2, #ARGV"),
     "gives back in the wrong order": ("give_back", "a[1] > b[1]", "a[1] < b[1]"),
     "gives back to the tail": ("give_back", "'RPUSH'", "'LPUSH'"),
-    "gives back to one lane": ("give_back", "KEYS[2 + message[2]]", "KEYS[3]"),
+    "gives back to one lane": ("give_back", "KEYS[3 + message[2]]", "KEYS[4]"),
     "keeps the record when it gives back": ("give_back", "redis.call('DEL', KEYS[2])", ""),
     "keeps the lease when it gives back": ("give_back", "redis.call('ZREM', KEYS[1], ARGV[1])", ""),
     "sweeps the living": ("give_back", "if tonumber(lease) > ", "if false and 0 > "),
@@ -422,35 +509,35 @@ PLANTED = {
 class PopsThenRecords(Claims):
     """As kombu's own transport: one step takes a message, the next records it."""
 
-    def claim(self, count: int) -> list[Claimed]:
+    def claim(self, count: int, urgent: int = 0) -> list[Claimed]:
         """Claim, with a moment in which a message is nowhere."""
         for lane in LANES:
             message = self._redis.register_script("return redis.call('RPOP', KEYS[1])")(keys=[lane])
             if message:
                 self._redis.rpush(lane, message)
                 break
-        return super().claim(count)
+        return super().claim(count, urgent)
 
 
 class AcknowledgesFirst(Claims):
     """As Celery without late acknowledgement."""
 
-    def settle(
-        self, results: Sequence[Result], tags: Sequence[str], payload_keys: Sequence[str] = ()
-    ) -> None:
+    def settle(self, settlement: Settlement) -> None:
         """Settle, with a moment in which a request has neither message nor result."""
-        super().settle([], tags, payload_keys)
-        super().settle(results, [])
+        super().settle(Settlement(tags=settlement.tags, audios=settlement.audios))
+        super().settle(Settlement(results=settlement.results))
 
 
 def planted(script: str, right: str, wrong: str) -> Callable[[redis.Redis], Claims]:
     """Makes workers with `wrong` in the place of `right` in one script, where it stands once."""
-    text = (Path(claims_module.__file__).parent / f"{script}.lua").read_text(encoding="utf-8")
-    assert text.count(right) == 1
+    texts = {name: text_of(name) for name in NAMES}
+    assert {text.count(right) for name, text in texts.items() if script in (name, PRELUDE)} == {1}
 
     def make(connection: redis.Redis) -> Claims:
-        claims = Claims(connection)
-        setattr(claims, f"_{script}", connection.register_script(text.replace(right, wrong)))
+        claims = make_claims(connection)
+        for name, text in texts.items():
+            if script in (name, PRELUDE):
+                claims._scripts[name] = connection.register_script(text.replace(right, wrong))
         return claims
 
     return make

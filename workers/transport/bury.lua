@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Move a claimed message that nobody can understand to the dead list, of which the newest are kept.
 -- KEYS: leases, in-flight hash, dead list.
 -- ARGV: worker id, field, bytes kept of a message, messages kept.

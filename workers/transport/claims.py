@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import redis
 
 from protocol.request import Priority
-from protocol.routing import LEASES, queue_key
-
-INFLIGHT_PREFIX = "segue:inflight:"
-
-DEAD_MESSAGES = "segue:dead:messages"
+from protocol.routing import DEATHS_KEY_PREFIX, LEASES, RATES, inflight_key, queue_key
+from workers import redis_connection
+from workers.transport import starting
+from workers.transport.dead import DEAD_MESSAGES
+from workers.transport.scripts import NAMES, script
+from workers.transport.settlement import Settlement, place_of
 
 #: What is kept of messages that could not be understood: enough to see what was sent and by whom, in at
 #: most 4 MB.
@@ -26,12 +26,20 @@ DEAD_MESSAGE_BYTES = 4_096
 #: The lists that messages are claimed from, most urgent first.
 LANES = tuple(queue_key(priority) for priority in Priority)
 
+#: Of as many claims, each less urgent lane has one for which it goes first: what a flood of more urgent work
+#: leaves it, one in twenty. More would cost urgent work, which fills the rest, more than bulk gains.
+CLAIMS_PER_TURN = 20
+
 #: How long a worker that says nothing is taken to be alive, in seconds. Renewed every second, so three
 #: renewals may fail before anybody takes its messages; recovery takes no longer than this and a sweep.
 LEASE_SECONDS = 4.0
 
-#: Longest that a call may take, in seconds: well inside the lease.
+#: How long it is remembered that an engine died of a request, in seconds: a day, as long as its audio waits.
+DEATHS_SECONDS = 86_400
+
+#: Longest that an answer and a connection may take, in seconds: together well inside the lease.
 SOCKET_TIMEOUT = 2.0
+CONNECT_TIMEOUT = 1.0
 
 
 class LeaseLost(Exception):
@@ -58,15 +66,6 @@ class Claimed:
         return f"{self.worker_id}/{self.field}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What a waiter will read, and for how many seconds it is kept."""
-
-    key: str
-    value: bytes | str
-    ttl: int
-
-
 @dataclass(slots=True)
 class _Life:
     """What a worker has under one lease; another life is another object, so that no thread mixes two."""
@@ -83,13 +82,10 @@ class Claims:
     `take_lease`, `renew` and `return_dead` may be called from another thread than the rest.
     """
 
-    def __init__(self, connection: redis.Redis) -> None:
+    def __init__(self, connection: redis.Redis, *, claims_per_turn: int = CLAIMS_PER_TURN) -> None:
         self._redis = connection
-        here = Path(__file__).parent
-        self._claim, self._renew, self._give_back, self._put_back, self._settle, self._bury = (
-            connection.register_script((here / f"{name}.lua").read_text(encoding="utf-8"))
-            for name in ("claim", "renew", "give_back", "put_back", "settle", "bury")
-        )
+        self._claims_per_turn = claims_per_turn
+        self._scripts = {name: script(connection, name) for name in NAMES}
         self._life = _Life()
 
     @property
@@ -105,19 +101,25 @@ class Claims:
     def take_lease(self) -> None:
         """Begin a new life: a new id, with nothing in flight."""
         worker_id = uuid4().hex
-        self._renew(keys=[LEASES], args=[worker_id, _milliseconds(LEASE_SECONDS), "take"])
+        self._call("renew", [LEASES], [worker_id, _milliseconds(LEASE_SECONDS), "take"])
         self._life = _Life(worker_id)
 
     def renew(self) -> None:
         """Say that this worker lives. Raises `LeaseLost`."""
-        if not self._renew(keys=[LEASES], args=[self.worker_id, _milliseconds(LEASE_SECONDS), "renew"]):
+        if not self._call("renew", [LEASES], [self.worker_id, _milliseconds(LEASE_SECONDS), "renew"]):
             raise LeaseLost(f"the lease of worker {self.worker_id} ran out")
 
-    def claim(self, count: int) -> list[Claimed]:
-        """Claim up to `count` waiting messages, urgent ones first. Raises `LeaseLost`."""
+    def claim(self, count: int, urgent: int = 0) -> list[Claimed]:
+        """Claim up to `count` waiting messages, urgent ones first, and up to `urgent` more of those.
+
+        Raises:
+            LeaseLost: this worker may not claim any more.
+        """
         life = self._life
-        answer = self._claim(
-            keys=[LEASES, inflight_key(life.worker_id), *LANES], args=[life.worker_id, count, life.heard_of]
+        answer = self._call(
+            "claim",
+            [*_own_keys(life.worker_id), *LANES],
+            [life.worker_id, count, urgent, life.heard_of, self._claims_per_turn],
         )
         if answer is None:
             raise LeaseLost(f"worker {life.worker_id} may not claim any more")
@@ -128,10 +130,34 @@ class Claims:
         life.heard_of = max((one.number for one in claimed), default=life.heard_of)
         return claimed
 
-    def settle(
-        self, results: Sequence[Result], tags: Sequence[str], payload_keys: Sequence[str] = ()
-    ) -> None:
-        """Write results, acknowledge the messages of `tags`, remove audio: in one step, safe to repeat.
+    def start(self, starters: Sequence[starting.Starter], seconds: int) -> list[starting.Verdict]:
+        """Say that a batch starts, and hear of each member what it may do.
+
+        At one instant with the look at its result, its cancellation and its deaths. Who runs is on record
+        from here on, so that a death is counted, whoever is left to count it. States are kept for
+        `seconds`, 0 for ever.
+
+        Raises:
+            LeaseLost: all of them run elsewhere.
+        """
+        answer = self._call("start", *starting.for_script(starters, self.worker_id, seconds))
+        if answer is None:
+            raise LeaseLost(f"worker {self.worker_id} came too late to start a batch")
+        return starting.verdicts(answer)
+
+    def count_deaths(self) -> dict[str, int]:
+        """The engine died of the batch that was started last: how often each member has died alone by now.
+
+        Empty if that has been counted already. Raises `LeaseLost`.
+        """
+        worker_id = self.worker_id
+        counted = self._call("died", _own_keys(worker_id), [worker_id, DEATHS_KEY_PREFIX, DEATHS_SECONDS])
+        if counted is None:
+            raise LeaseLost(f"worker {worker_id} came too late to count the deaths of a batch")
+        return {name.decode(): int(deaths) for name, deaths in zip(counted[::2], counted[1::2], strict=True)}
+
+    def settle(self, settlement: Settlement) -> None:
+        """Do what a batch has to do, in one step, safe to repeat.
 
         A batch that was bound while the lease was lost may hold messages of two lives: those of the
         earlier one are somebody else's to acknowledge, and the first result of each stands.
@@ -139,32 +165,34 @@ class Claims:
         Raises:
             LeaseLost: nothing was written; all the messages run elsewhere.
         """
-        worker_id = self.worker_id
-        fields = [tag.partition("/")[2] for tag in tags if tag.startswith(worker_id + "/")]
-        if tags and not fields:
-            raise LeaseLost(f"{len(results)} results came too late: their messages run elsewhere")
-        arguments: list[Any] = [worker_id, len(results)]
-        for result in results:
-            arguments += [result.value, result.ttl]
-        keys = [LEASES, inflight_key(worker_id), *(result.key for result in results), *payload_keys]
-        if not self._settle(keys=keys, args=[*arguments, *fields]):
-            raise LeaseLost(f"worker {worker_id} came too late with {len(results)} results")
+        worker_id, late = self.worker_id, f"{len(settlement.results)} results came too late"
+        if settlement.tags and not settlement.places(worker_id):
+            raise LeaseLost(f"{late}: their messages run elsewhere")
+        if not self._call("settle", *settlement.for_script(worker_id)):
+            raise LeaseLost(f"{late} from worker {worker_id}")
 
     def put_back(self, tag: str) -> None:
         """Return one message to the head of its lane; safe to repeat. Raises `LeaseLost`."""
-        worker_id = self.worker_id
-        keys = [LEASES, inflight_key(worker_id), *LANES]
-        if self._put_back(keys=keys, args=[worker_id, _field(tag, worker_id)]) < 0:
-            raise LeaseLost(f"worker {worker_id} came too late to put {tag} back")
+        self._put(tag, "head")
+
+    def demote(self, tag: str) -> None:
+        """Move one message to the end of the least urgent lane; safe to repeat. Raises `LeaseLost`."""
+        self._put(tag, "last")
 
     def bury(self, claimed: Claimed) -> None:
         """Move a message that cannot be understood to the dead list, of which the newest are kept.
 
         If the lease is lost, this is left to whoever has the message now.
         """
-        self._bury(
-            keys=[LEASES, inflight_key(claimed.worker_id), DEAD_MESSAGES],
-            args=[claimed.worker_id, claimed.field, DEAD_MESSAGE_BYTES, DEAD_MESSAGES_KEPT],
+        self.bury_tag(claimed.tag)
+
+    def bury_tag(self, tag: str) -> None:
+        """As `bury`, by the tag of the message."""
+        worker_id, _, place = tag.partition("/")
+        self._call(
+            "bury",
+            [*_own_keys(worker_id), DEAD_MESSAGES],
+            [worker_id, place, DEAD_MESSAGE_BYTES, DEAD_MESSAGES_KEPT],
         )
 
     def give_back(self) -> int:
@@ -182,27 +210,34 @@ class Claims:
         return sum(max(0, self._return(worker_id, "dead")) for worker_id in others)
 
     def _return(self, worker_id: str, whose: str) -> int:
-        keys = [LEASES, inflight_key(worker_id), *LANES]
-        return int(self._give_back(keys=keys, args=[worker_id, whose]))
+        keys = [*_own_keys(worker_id), RATES, *LANES]
+        return int(self._call("give_back", keys, [worker_id, whose, DEATHS_KEY_PREFIX, DEATHS_SECONDS]))
+
+    def _put(self, tag: str, where: str) -> None:
+        worker_id = self.worker_id
+        keys = [*_own_keys(worker_id), *LANES]
+        place = place_of(tag, worker_id)
+        if not place or self._call("put_back", keys, [worker_id, place, where]) < 0:
+            raise LeaseLost(f"worker {worker_id} came too late to put {tag} back")
+
+    def _call(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        return self._scripts[name](keys=keys, args=arguments)
 
 
-def inflight_key(worker_id: str) -> str:
-    """The hash that holds a worker's claimed messages by their fields, and under ``#`` their count."""
-    return INFLIGHT_PREFIX + worker_id
+def is_of_last_lane(tag: str) -> bool:
+    """Whether a message was claimed from the least urgent lane."""
+    return tag.endswith(f":{len(LANES)}")
+
+
+def _own_keys(worker_id: str) -> list[str]:
+    return [LEASES, inflight_key(worker_id)]
 
 
 def connect(redis_url: str) -> redis.Redis:
     """A client for claims; reconnects by itself, and every script may be run twice without harm."""
-    return redis.Redis.from_url(
-        redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT
+    return redis_connection.connect(
+        redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=CONNECT_TIMEOUT
     )
-
-
-def _field(tag: str, worker_id: str) -> str:
-    claimed_by, _, place = tag.partition("/")
-    if claimed_by != worker_id:
-        raise LeaseLost(f"message {tag} was claimed under a lease that is lost")
-    return place
 
 
 def _milliseconds(seconds: float) -> int:

@@ -1,4 +1,3 @@
-#!lua flags=allow-oom
 -- Take or renew the lease of a worker. All time is Redis's own, in milliseconds.
 -- KEYS: leases.  ARGV: worker id, length of the lease in ms, 'take' or 'renew'.
 -- Returns 0 if the lease was lost: somebody has returned this worker's messages.

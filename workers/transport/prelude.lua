@@ -1,0 +1,82 @@
+#!lua flags=allow-oom
+-- What several scripts do, in one place: each script of this folder begins with this one.
+
+-- The stored state of a request that will not change any more, or nil; junk under its key is none.
+local function final(result)
+  local stored = redis.pcall('GET', result) -- an error if somebody put anything but a string there
+  local readable, meta = pcall(cjson.decode, stored)
+  local status = readable and type(meta) == 'table' and meta['status']
+  if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then return stored end
+end
+
+-- Remove a request's audio, and count its bytes no longer as waiting for a worker.
+-- `held` and `held_bytes` are the keys of that account, `priority` the number under which it was accepted.
+local function release(audio, id, priority, held, held_bytes)
+  local bytes = redis.pcall('STRLEN', audio)
+  redis.call('UNLINK', audio)
+  if type(bytes) == 'number' and redis.call('ZREM', held, priority .. ':' .. bytes .. ':' .. id) == 1 then
+    local left = redis.call('HINCRBY', held_bytes, priority, -bytes)
+    if left <= 0 then redis.call('HDEL', held_bytes, priority) end
+  end
+end
+
+-- Of a conversation only one turn is out at a time: on a lane, claimed, or waiting for another attempt.
+-- `turn` is the key of its id, `turns` that of the list of '<lane>:<id>:<message>' of those after it.
+
+local function remember(key, seconds)
+  if redis.call('TTL', key) < tonumber(seconds) then redis.call('EXPIRE', key, seconds) end
+end
+
+-- Whether a request may go on its lane now; else it has been put behind the turns that wait.
+local function is_next(turn, turns, lane, id, message, seconds)
+  if redis.call('SET', turn, id, 'NX', 'EX', seconds) then return true end
+  redis.call('LPUSH', turns, lane .. ':' .. id .. ':' .. message)
+  remember(turns, seconds)
+end
+
+-- End a turn, if it is this request's and has not ended yet, and put the next at the head of its lane.
+-- `context` is the key of what is known of the turns so far, to which `text` comes, of all at most `bytes` from
+-- its end; with `anew` '1' nothing else of it stays. `first` is what comes before the lanes in KEYS.
+local function end_turn(turn, turns, context, id, text, anew, bytes, seconds, first)
+  if redis.call('GET', turn) ~= id then return end
+  if anew == '1' then redis.call('UNLINK', context) end
+  if text ~= '' then
+    local all = (redis.call('HGET', context, 'text') or '') .. ' ' .. text
+    redis.call('HSET', context, 'text', string.sub(all, -bytes))
+    redis.call('HINCRBY', context, 'turns', 1)
+  end
+  remember(context, seconds)
+  local lane, next_id, message = string.match(redis.call('RPOP', turns) or '', '^(%d):([^:]*):(.*)$')
+  if not message then
+    redis.call('UNLINK', turn)
+    return
+  end
+  redis.call('SET', turn, next_id, 'KEEPTTL')
+  redis.call('RPUSH', KEYS[first + lane], message)
+  remember(turn, seconds)
+  remember(turns, seconds)
+end
+
+-- Count a death for those whom the record says to have been running and not settled since, and for no others.
+-- Who ran alone has died alone once more; who ran in company is only suspected: 0 deaths alone.
+-- Returns {id, deaths alone, …}.
+local function count_deaths(record, prefix, seconds)
+  local running, ids = redis.call('HGET', record, 'running') or '', {}
+  for field, id in string.gmatch(running, '(%S+) (%S+)') do
+    if redis.call('HEXISTS', record, field) == 1 then ids[#ids + 1] = id end
+  end
+  redis.call('HDEL', record, 'running')
+  local _, spaces = string.gsub(running, ' ', '')
+  local deaths = {}
+  for _, id in ipairs(ids) do
+    if spaces == 1 then
+      redis.call('INCR', prefix .. id)
+      redis.call('EXPIRE', prefix .. id, seconds)
+    else
+      redis.call('SET', prefix .. id, 0, 'NX', 'EX', seconds)
+    end
+    deaths[#deaths + 1] = id
+    deaths[#deaths + 1] = redis.call('GET', prefix .. id)
+  end
+  return deaths
+end
