@@ -2,7 +2,7 @@
 
 An open loop submits seeded audio segments to workers with the fake engine, whose answer is a
 fingerprint of the audio, so that a result given to the wrong request is caught. Meanwhile the nemesis
-strikes at seeded moments. When the last result is in, every request is accounted for.
+strikes at seeded moments. When the last result is in, the history of it all is judged.
 """
 
 from __future__ import annotations
@@ -10,27 +10,38 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import defaultdict
-from contextlib import ExitStack, suppress
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
-import numpy as np
 import redis
-from numpy.typing import NDArray
 
-from bench.nemesis import SETTLE_SECONDS, Crew, Nemesis, Plan
-from producer import Client
-from protocol.errors import TranscriptionError
+from bench.checker import Bounds, Story, Violation, stories, violations
+from bench.crew import BATCH, SETTLE_SECONDS, Crew
+from bench.history import History, What, final_event, is_success
+from bench.load import Load
+from bench.nemesis import Nemesis
+from bench.recovery import LOOK_EVERY_SECONDS, Recoveries
+from bench.storm import Plan
+from bench.witness import events_in, keep_everything, messages_left
+from cli.local_redis import LocalRedis
 from protocol.routing import RESULT_KEY_PREFIX
-from protocol.transcript import Transcript
-from workers.engine.fake import fingerprint
 
-#: Length of each audio segment, in samples: the shortest there is, since only its identity matters.
-SAMPLES = 800
+#: Name of the history in the folder of a run.
+HISTORY = "history.jsonl"
 
-#: Requests submitted in one round trip.
-CHUNK = 64
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """How long requests that were hit took until they had their results, in seconds."""
+
+    hits: int
+    p50: float
+    p100: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,123 +49,142 @@ class Ledger:
     """What became of the requests."""
 
     submitted: int = 0
+    accepted: int = 0
+    """The others were never answered, and had not arrived."""
     succeeded: int = 0
     failed: int = 0
+    """As their options ask for."""
+    gave_up: int = 0
+    """As their options ask for, after their engine had died of them."""
+    cancelled: int = 0
+    expired: int = 0
     lost: int = 0
-    """No result, though nothing is killed any more."""
+    """Accepted, and without an outcome though nothing is struck any more."""
     doubled: int = 0
-    """More than one result was told for the same request."""
+    """With more than one outcome."""
     wrong: int = 0
-    """A result that belongs to other audio."""
+    """With a result that belongs to other audio."""
+    executions: int = 0
     recomputed: int = 0
-    """Results that were computed again, beyond one each."""
+    """Executions beyond the first of each request."""
+    worker_exits: int = 0
+    """Workers that nobody struck, and that ended."""
     seconds: float = 0.0
     strikes: dict[str, int] = field(default_factory=dict)
-    recovery_seconds: list[float] = field(default_factory=list)
-    """For each killed or frozen worker: from the strike until another had settled all that it held."""
+    recovery: dict[str, Recovery] = field(default_factory=dict)
+    violations: list[Violation] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        """Whether every request ended exactly once, in its own result."""
-        return not (self.lost or self.doubled or self.wrong or self.failed)
+        """Whether every promise was kept."""
+        return not self.violations and not self.worker_exits
 
 
-def run(plan: Plan, redis_url: str, folder: Path) -> Ledger:
-    """Run the plan on an empty Redis at `redis_url`; logs go to `folder`."""
+def run(plan: Plan, server: LocalRedis, folder: Path) -> Ledger:
+    """Run the plan on `server`, which is ours alone and empty; the history and all logs go to `folder`."""
+    began_at = time.monotonic()
     with ExitStack() as stack:
-        crew = Crew(redis_url, folder, plan.workers)
-        stack.callback(crew.stop)
-        crew.start()
-        told = stack.enter_context(Told(redis_url))
-        client = stack.enter_context(Client(redis_url))
-        started_at = time.monotonic()
-        nemesis = Nemesis(plan, crew, redis_url)
+        client = stack.enter_context(redis.Redis.from_url(server.url))
+        keep_everything(server)
+        history = stack.enter_context(History(folder / HISTORY))
+        load = stack.enter_context(closing(Load(plan, server.url, history)))
+        recoveries = stack.enter_context(Recoveries(server.url, load.poison))
+        crew = stack.enter_context(Crew(server.url, folder, plan.workers))
+        stack.enter_context(Told(server.url, history))
+        nemesis = Nemesis(plan, crew, server, recoveries)
         nemesis.start()
-        audios = _submit(plan, client)
+        load.submit()
         nemesis.join()
-        ledger = _account(audios, client)
-        ledger.seconds = time.monotonic() - started_at
-        crew.stop()
-        ledger.doubled = sum(len(results) > 1 for results in told.results.values())
-        ledger.recomputed = crew.executions() - ledger.succeeded
-        ledger.strikes = dict(nemesis.strikes)
-        ledger.recovery_seconds = nemesis.recovery_seconds
+        load.read()
+        crew.revive()
+        bounds = Bounds(batch=BATCH, interruptions=plan.interruptions, left=_left_at_rest(client))
+        history.add(events_in(server.folder))
+    ledger = account(stories(history.events), bounds)
+    ledger.worker_exits = crew.exits
+    ledger.seconds = round(time.monotonic() - began_at, 1)
+    ledger.strikes = {str(kind): number for kind, number in nemesis.struck.items()}
+    ledger.recovery = {str(kind): _recovery(seconds) for kind, seconds in recoveries.seconds.items()}
     return ledger
 
 
-class Told(threading.Thread):
-    """Hears every result that is told, to notice a second one."""
+def account(told: Sequence[Story], bounds: Bounds) -> Ledger:
+    """The ledger of a history."""
+    broken = violations(told, bounds)
+    rules = Counter(one.rule for one in {(one.rule, one.request_id): one for one in broken}.values())
+    ends = Counter(_end(story) for story in told)
+    executions = sum(len(story.events[What.RUN]) for story in told)
+    return Ledger(
+        submitted=sum(bool(story.events[What.SUBMIT]) for story in told),
+        accepted=sum(bool(story.events[What.ACCEPTED]) for story in told),
+        succeeded=ends["SUCCESS"],
+        failed=ends["BAD_REQUEST"] + ends["ENGINE_ERROR"],
+        gave_up=ends["GAVE_UP"],
+        cancelled=ends["CANCELLED"],
+        expired=ends["EXPIRED"],
+        lost=sum(bool(story.events[What.ACCEPTED]) and not story.ends for story in told),
+        doubled=rules["single truth"],
+        wrong=rules["no cross-talk"],
+        executions=executions,
+        recomputed=executions - sum(bool(story.events[What.RUN]) for story in told),
+        violations=broken,
+    )
 
-    def __init__(self, redis_url: str) -> None:
-        super().__init__(name="told", daemon=True)
-        self._redis_url = redis_url
+
+class Told:
+    """Hears every result that is told, to notice one that is not the stored one."""
+
+    def __init__(self, redis_url: str, history: History) -> None:
+        self._redis = redis.Redis.from_url(redis_url)
+        self._history = history
         self._ending = threading.Event()
-        self.results: dict[str, set[str]] = defaultdict(set)
+        self._thread = threading.Thread(target=self._run, name="told", daemon=True)
 
-    def __enter__(self) -> Told:
-        self.start()
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._ending.set()
-        self.join()
+        self._thread.join()
+        self._redis.close()
 
-    def run(self) -> None:
+    def _run(self) -> None:
         """Listen, through connections that the nemesis may cut."""
         while not self._ending.is_set():
             with suppress(redis.RedisError):
                 self._listen()
 
     def _listen(self) -> None:
-        channel = redis.Redis.from_url(self._redis_url).pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        channel.psubscribe(RESULT_KEY_PREFIX + "*")
-        while not self._ending.is_set():
-            message = channel.get_message(timeout=0.2)
-            meta = json.loads(message["data"]) if message else {}
-            if meta.get("status") == "SUCCESS":
-                receipt = meta["result"]["timings"]
-                self.results[meta["task_id"]].add(f"{meta['result']['text']} {receipt['batch_id']}")
+        with self._redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+            channel.psubscribe(RESULT_KEY_PREFIX + "*")
+            while not self._ending.is_set():
+                message = channel.get_message(timeout=0.2)
+                if message:
+                    self._record(message)
+
+    def _record(self, message: dict[str, Any]) -> None:
+        request_id = json.loads(message["data"])["task_id"]
+        event = final_event(What.TOLD, request_id, message["data"], at=time.monotonic())
+        if event:
+            self._history.add([event])
 
 
-def _submit(plan: Plan, client: Client) -> dict[str, NDArray[np.int16]]:
-    """Submit at the plan's rate, whatever becomes of it; every audio segment is different."""
-    generator = np.random.default_rng(plan.seed)
-    audios: dict[str, NDArray[np.int16]] = {}
-    started_at = time.monotonic()
-    while len(audios) < plan.requests:
-        count = min(CHUNK, plan.requests - len(audios))
-        ids = [f"f{plan.seed}-{len(audios) + number}" for number in range(count)]
-        chunk = [generator.integers(-9_000, 9_000, SAMPLES, dtype=np.int16) for _ in ids]
-        _submit_until_accepted(client, chunk, ids)
-        audios.update(zip(ids, chunk, strict=True))
-        time.sleep(max(0.0, started_at + len(audios) / plan.rate - time.monotonic()))
-    return audios
+def _end(story: Story) -> str:
+    """How a request ended: one word for all transcripts."""
+    outcome = min(story.outcomes, default="")
+    return "SUCCESS" if is_success(outcome) else outcome
 
 
-def _submit_until_accepted(client: Client, chunk: list[NDArray[np.int16]], ids: list[str]) -> None:
-    while True:
-        try:
-            client.submit_many(chunk, request_ids=ids)
-        except TranscriptionError as error:
-            if not error.retryable:
-                raise
-        else:
-            return
-
-
-def _account(audios: dict[str, NDArray[np.int16]], client: Client) -> Ledger:
-    ledger = Ledger(submitted=len(audios))
+def _left_at_rest(client: redis.Redis) -> int:
+    """Messages that stay although every result is there: a copy may be the last to be looked at."""
     give_up_at = time.monotonic() + SETTLE_SECONDS
-    for request_id, audio in audios.items():
-        try:
-            transcript: Transcript = client.result(
-                request_id, timeout=max(0.0, give_up_at - time.monotonic())
-            )
-        except TimeoutError:
-            ledger.lost += 1
-        except TranscriptionError:
-            ledger.failed += 1
-        else:
-            ledger.succeeded += 1
-            ledger.wrong += transcript.text != fingerprint(audio.astype(np.float32) / np.float32(32_768))
-    return ledger
+    while (left := messages_left(client)) and time.monotonic() < give_up_at:
+        time.sleep(LOOK_EVERY_SECONDS)
+    return left
+
+
+def _recovery(seconds: Sequence[float]) -> Recovery:
+    ordered = sorted(seconds)
+    return Recovery(hits=len(ordered), p50=round(ordered[len(ordered) // 2], 2), p100=round(ordered[-1], 2))

@@ -1,180 +1,184 @@
-"""The workers of a storm, and what strikes them at seeded moments."""
+"""Strikes workers, engines, Redis and the way between them at seeded moments."""
 
 from __future__ import annotations
 
 import os
 import random
 import signal
-import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from heapq import heapify, heappop, heappush
+from itertools import count
 
 import redis
 
+from bench.crew import SETTLE_SECONDS, Crew
 from bench.processes import children
-from cli.leash import Leashed
-from protocol.routing import RESULT_KEY_PREFIX
+from bench.recovery import Recoveries
+from bench.storm import Plan, Strike
+from cli.local_redis import LocalRedis
+from workers.transport.claims import LANES, LEASE_SECONDS
 
-#: How long anything may take once nothing is killed any more, in seconds.
-SETTLE_SECONDS = 60.0
+#: How long a frozen worker stands still, in seconds: longer than its lease and a sweep, so that another has
+#: what it held.
+FREEZE_SECONDS = LEASE_SECONDS + 2.0
 
+#: How long Redis answers nobody, in ms: longer than the time-out of the workers' calls (2 s), shorter than
+#: their lease.
+PAUSE_MS = 2_500
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What to do to how many requests; the same seed strikes at the same moments in the same order."""
+#: How soon a strike that finds nobody to hit is tried again, in seconds.
+AGAIN_SECONDS = 0.1
 
-    requests: int = 2_000
-    kills: int = 6
-    """SIGKILL of a whole worker, at least one of which always goes on."""
-    freezes: int = 0
-    """SIGSTOP of a worker for longer than its lease, then SIGCONT."""
-    resets: int = 0
-    """All connections to Redis cut at once."""
-    engine_kills: int = 0
-    """SIGKILL of an engine process under its living parent."""
-    workers: int = 2
-    seed: int = 1
-    rate: float = 200.0
-    """Requests submitted per second."""
-
-
-class Crew:
-    """The workers, each of which is replaced when it is killed."""
-
-    def __init__(self, redis_url: str, folder: Path, count: int) -> None:
-        self._folder = folder
-        self._count = count
-        self._born = 0
-        self._env = {
-            **os.environ,
-            "REDIS_URL": redis_url,
-            "SEGUE_ENGINE": "fake",
-            "SEGUE_FAKE_FIXED_MS": "30",
-            "SEGUE_FAKE_PER_ROW_MS": "2",
-        }
-        self.workers: list[Leashed] = []
-
-    def start(self) -> None:
-        """Start all, and wait until they take work."""
-        self.workers = [self.replacement() for _ in range(self._count)]
-        for worker in self.workers:
-            worker.wait_for_line(r"ready\.$", SETTLE_SECONDS)
-
-    def replacement(self) -> Leashed:
-        """Start one more worker; it takes work as soon as it can."""
-        self._born += 1
-        name = f"w{self._born}"
-        command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-n", f"{name}@faults"]
-        worker = Leashed(
-            [*command, "-l", "INFO", "--without-mingle", "--without-gossip"],
-            log=self._folder / f"{name}.log",
-            env=self._env,
-            cwd=self._folder,
-        )
-        worker.start()
-        return worker
-
-    def stop(self) -> None:
-        """Stop all that still run."""
-        for worker in self.workers:
-            worker.stop()
-
-    def executions(self) -> int:
-        """Requests in all batches that an engine finished."""
-        total = 0
-        for log in self._folder.glob("w*.log"):
-            for line in log.read_text("utf-8", "replace").splitlines():
-                if " batch " in line and " of audio" in line:
-                    total += int(line.partition(": batch ")[2].split()[1])
-        return total
+#: What a stranger may push on a queue.
+JUNK = (b"", b"\xff\x00junk", b"null", b"{}", b"[" * 5_000, b'{"headers": {}, "properties": []}')
 
 
 class Nemesis(threading.Thread):
-    """Strikes at seeded moments while requests are being submitted."""
+    """Strikes while requests are being submitted, and undoes in the end what can be undone."""
 
-    def __init__(self, plan: Plan, crew: Crew, redis_url: str) -> None:
+    def __init__(self, plan: Plan, crew: Crew, server: LocalRedis, recoveries: Recoveries) -> None:
         super().__init__(name="nemesis", daemon=True)
+        self._plan = plan
         self._random = random.Random(plan.seed)
         self._crew = crew
-        self._redis = redis.Redis.from_url(redis_url)
-        self._length = plan.requests / plan.rate
-        kinds: dict[str, Callable[[], None]] = {
-            "kill": self._kill,
-            "freeze": self._freeze,
-            "reset": self._reset,
-            "engine": self._kill_engine,
+        self._server = server
+        self._recoveries = recoveries
+        self._redis = redis.Redis.from_url(server.url)
+        self._order = count()
+        self._away: set[int] = set()
+        self.struck: Counter[str] = Counter()
+        self._kinds: dict[Strike, Callable[[], bool]] = {
+            Strike.KILL: self._kill,
+            Strike.FREEZE: self._freeze,
+            Strike.ENGINE_KILL: lambda: self._strike_engine(Strike.ENGINE_KILL, signal.SIGKILL),
+            Strike.ENGINE_FREEZE: lambda: self._strike_engine(Strike.ENGINE_FREEZE, signal.SIGSTOP),
+            Strike.RESET: self._reset,
+            Strike.PAUSE: self._pause,
+            Strike.REDIS_KILL: self._kill_redis,
+            Strike.PARTITION: self._partition,
+            Strike.JUNK: self._push_junk,
         }
-        counts = {
-            "kill": plan.kills,
-            "freeze": plan.freezes,
-            "reset": plan.resets,
-            "engine": plan.engine_kills,
-        }
-        self._schedule = [kinds[kind] for kind, count in counts.items() for _ in range(count)]
-        self._random.shuffle(self._schedule)
-        self.strikes = Counter(counts)
-        self.recovery_seconds: list[float] = []
+        self._agenda: list[tuple[float, int, Callable[[], None]]] = [
+            (at, next(self._order), self._trying(strike)) for at, strike in plan.timetable()
+        ]
+        heapify(self._agenda)
 
     def run(self) -> None:
-        """Spread the strikes over the time of the load."""
-        pause = self._length / (len(self._schedule) + 1)
-        for strike in self._schedule:
-            time.sleep(pause * self._random.uniform(0.5, 1.5))
-            strike()
+        """Keep the agenda, to which some strikes add their own end."""
+        self._began_at = time.monotonic()
+        give_up_at = self._plan.seconds + SETTLE_SECONDS
+        while self._agenda and self._now() < give_up_at:
+            at, _, act = heappop(self._agenda)
+            self._crew.revive()
+            time.sleep(max(0.0, at - self._now()))
+            act()
+        self._redis.close()
 
-    def _kill(self) -> None:
-        number = self._random.randrange(len(self._crew.workers))
-        victim = self._crew.workers[number]
-        held = self._held_by(victim)
-        with suppress(ProcessLookupError):
-            os.kill(victim.pid, signal.SIGKILL)
-        struck_at = time.monotonic()
-        self._crew.workers[number] = self._crew.replacement()
-        victim.stop()
-        self._wait_until_settled(held, struck_at)
+    def _now(self) -> float:
+        return time.monotonic() - self._began_at
 
-    def _freeze(self) -> None:
-        victim = self._random.choice(self._crew.workers)
-        held = self._held_by(victim)
-        with suppress(ProcessLookupError):
-            os.kill(victim.pid, signal.SIGSTOP)
-        self._wait_until_settled(held, time.monotonic())
-        with suppress(ProcessLookupError):
-            os.kill(victim.pid, signal.SIGCONT)
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
+        heappush(self._agenda, (self._now() + seconds, next(self._order), act))
 
-    def _reset(self) -> None:
+    def _trying(self, strike: Strike) -> Callable[[], None]:
+        """Strike, or try again soon: when nobody is ready, or Redis is away."""
+
+        def act() -> None:
+            with suppress(redis.RedisError):
+                if self._kinds[strike]():
+                    self.struck[strike] += 1
+                    return
+            self._after(AGAIN_SECONDS, act)
+
+        return act
+
+    def _victim(self) -> int | None:
+        """A worker that takes work; None if no other would be left, except where there is only one."""
+        numbers = range(len(self._crew.workers))
+        ready = [one for one in numbers if one not in self._away and self._crew.is_ready(one)]
+        return self._random.choice(ready) if len(ready) >= min(2, len(numbers)) else None
+
+    def _kill(self) -> bool:
+        victim = self._victim()
+        if victim is None:
+            return False
+        held = self._recoveries.running(self._crew.hostname(victim))
+        _send(self._crew.workers[victim].pid, signal.SIGKILL)
+        self._recoveries.watch(Strike.KILL, held)
+        self._crew.replace(victim)
+        return True
+
+    def _freeze(self) -> bool:
+        victim = self._victim()
+        if victim is None:
+            return False
+        held = self._recoveries.running(self._crew.hostname(victim))
+        pid = self._crew.workers[victim].pid
+        _send(pid, signal.SIGSTOP)
+        self._recoveries.watch(Strike.FREEZE, held)
+        self._take_away(victim, FREEZE_SECONDS, lambda: _send(pid, signal.SIGCONT))
+        return True
+
+    def _strike_engine(self, strike: Strike, number: signal.Signals) -> bool:
+        victim = self._victim()
+        engines = children(self._crew.workers[victim].pid) if victim is not None else []
+        if victim is None or not engines:
+            return False
+        held = self._recoveries.running(self._crew.hostname(victim))
+        for engine in engines:
+            _send(engine, number)
+        self._recoveries.watch(strike, held)
+        return True
+
+    def _partition(self) -> bool:
+        victim = self._victim()
+        if victim is None:
+            return False
+        held = self._recoveries.running(self._crew.hostname(victim))
+        proxy = self._crew.proxies[victim]
+        proxy.silence()
+        self._recoveries.watch(Strike.PARTITION, held)
+        self._take_away(victim, self._plan.partition_seconds, proxy.clear)
+        return True
+
+    def _reset(self) -> bool:
+        held = self._recoveries.running()
         self._redis.client_kill_filter(_type="normal", skipme=True)
+        self._recoveries.watch(Strike.RESET, held)
+        return True
 
-    def _kill_engine(self) -> None:
-        victim = self._random.choice(self._crew.workers)
-        for child in children(victim.pid):
-            with suppress(ProcessLookupError):
-                os.kill(child, signal.SIGKILL)
+    def _pause(self) -> bool:
+        held = self._recoveries.running()
+        self._redis.client_pause(PAUSE_MS)
+        self._recoveries.watch(Strike.PAUSE, held)
+        return True
 
-    def _held_by(self, worker: Leashed) -> list[str]:
-        """The requests that are marked as started by `worker`."""
-        name = worker.log.stem + "@faults"
-        keys: list[bytes] = list(self._redis.scan_iter(RESULT_KEY_PREFIX + "*", count=10_000))
-        stored: Any = self._redis.mget(keys) if keys else []
-        return [
-            key.decode()
-            for key, meta in zip(keys, stored, strict=True)
-            if meta and b'"STARTED"' in meta and name.encode() in meta
-        ]
+    def _kill_redis(self) -> bool:
+        held = self._recoveries.running()
+        _send(self._server.pid, signal.SIGKILL)
+        self._recoveries.watch(Strike.REDIS_KILL, held)
+        self._server.start()
+        return True
 
-    def _wait_until_settled(self, keys: Sequence[str], struck_at: float) -> None:
-        if not keys:
-            return
-        give_up_at = time.monotonic() + SETTLE_SECONDS
-        while time.monotonic() < give_up_at:
-            stored: Any = self._redis.mget(keys)
-            if all(meta and b'"STARTED"' not in meta for meta in stored):
-                self.recovery_seconds.append(time.monotonic() - struck_at)
-                return
-            time.sleep(0.02)
+    def _push_junk(self) -> bool:
+        self._redis.lpush(self._random.choice(LANES), self._random.choice(JUNK))
+        return True
+
+    def _take_away(self, victim: int, seconds: float, undo: Callable[[], None]) -> None:
+        """Leave a worker alone until what befell it has been undone."""
+        self._away.add(victim)
+
+        def bring_back() -> None:
+            undo()
+            self._away.discard(victim)
+
+        self._after(seconds, bring_back)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)

@@ -66,6 +66,7 @@ class LocalRedis:
         self._folder = folder
         self._password = secrets.token_hex(16)
         self._port = 0
+        self._configured: dict[str, str] = {}
         self._server: Leashed | None = None
 
     def __enter__(self) -> Self:
@@ -120,6 +121,12 @@ class LocalRedis:
         with redis.Redis.from_url(self.url) as client:
             client.ping()
 
+    def configure(self, name: str, value: str) -> None:
+        """Set a parameter of the server that runs, and of itself whenever it is started again."""
+        self._configured[name] = value
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set(name, value)
+
     def stop(self) -> None:
         """Stop the server; its data stays until the context is left."""
         if self._server is not None:
@@ -134,7 +141,8 @@ class LocalRedis:
     def _run(self, binary: Path) -> Leashed:
         config = self.folder / "redis.conf"
         config.touch(mode=0o600)  # it holds the password, which has no place on a command line
-        config.write_text(CONFIG.format(port=self._port, password=self._password))
+        configured = "".join(f"{name} {value}\n" for name, value in self._configured.items())
+        config.write_text(CONFIG.format(port=self._port, password=self._password) + configured)
         return Leashed([str(binary), config.name], log=self.folder / "redis.log", cwd=self.folder)
 
 

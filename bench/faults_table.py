@@ -1,0 +1,66 @@
+"""What became of a storm, for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+
+from bench.faults import Ledger
+from bench.storm import Plan
+
+#: Violations that are shown; the file of the history has whatever else is needed to understand them.
+SHOWN = 20
+
+
+def tables_of(plan: Plan, ledger: Ledger) -> Iterator[RenderableType]:
+    """Everything worth showing, top to bottom."""
+    yield (
+        f"{plan.requests} requests at {plan.rate:g} a second, {plan.workers} workers, seed {plan.seed}:"
+        f" {ledger.seconds:.0f} s"
+    )
+    yield outcomes_table(ledger)
+    yield strikes_table(ledger)
+    if ledger.violations:
+        yield violations_table(ledger)
+    yield "Every promise was kept." if ledger.is_clean else "Promises were broken."
+
+
+def outcomes_table(ledger: Ledger) -> Table:
+    """What became of the requests."""
+    table = _table("Requests")
+    for name in ("submitted", "accepted", "succeeded", "failed", "gave_up", "cancelled", "expired"):
+        table.add_row(name.replace("_", " "), str(getattr(ledger, name)))
+    table.add_section()
+    for name in ("lost", "doubled", "wrong", "executions", "recomputed", "worker_exits"):
+        table.add_row(name.replace("_", " "), str(getattr(ledger, name)))
+    return table
+
+
+def strikes_table(ledger: Ledger) -> Table:
+    """What struck how often, how often it hit a running batch, and how long that took to be made good."""
+    table = _table("Strikes", "hits", "p50 s", "p100 s")
+    for kind, number in sorted(ledger.strikes.items()):
+        recovery = ledger.recovery.get(kind)
+        measured = [str(recovery.hits), f"{recovery.p50:.2f}", f"{recovery.p100:.2f}"] if recovery else ["0"]
+        table.add_row(kind, str(number), *measured)
+    return table
+
+
+def violations_table(ledger: Ledger) -> Table:
+    """The first promises that were broken, and for whom."""
+    table = Table(title=f"Violations: {len(ledger.violations)}", title_justify="left")
+    for heading in ("rule", "request", "how"):
+        table.add_column(heading, overflow="fold")
+    for one in ledger.violations[:SHOWN]:
+        table.add_row(one.rule, one.request_id, one.how)
+    return table
+
+
+def _table(title: str, *more: str) -> Table:
+    table = Table(title_justify="left")
+    table.add_column(title)
+    for heading in ("number", *more):
+        table.add_column(heading, justify="right")
+    return table

@@ -1,0 +1,71 @@
+"""The ledger of a storm: what became of the requests, counted from their history, and shown."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from bench.checker import Bounds, stories
+from bench.faults import Ledger, Recovery, account
+from bench.faults_table import tables_of
+from bench.history import Event, Phase, What
+from bench.storm import Plan
+
+BOUNDS = Bounds(batch=8, interruptions=1)
+
+
+def story(request_id: str, expected: str, outcome: str, runs: int = 1) -> list[Event]:
+    """A request that was accepted, ran so often, and ended so; not at all if `outcome` is empty."""
+    events = [
+        Event(what=What.SUBMIT, request_id=request_id, phase=phase, value=expected)
+        for phase in (Phase.INVOKE, Phase.OK)
+    ]
+    events += [Event(what=What.ACCEPTED, request_id=request_id)]
+    events += [Event(what=What.RUN, request_id=request_id)] * runs
+    return events + [Event(what=What.STORED, request_id=request_id, value=outcome)] * bool(outcome)
+
+
+def ledger(*of: list[Event]) -> Ledger:
+    return account(stories(event for events in of for event in events), BOUNDS)
+
+
+def test_every_outcome_has_its_place() -> None:
+    """Transcripts, failures as intended and given-up requests are counted apart, executions by the way."""
+    found = ledger(
+        story("a", "SUCCESS:x", "SUCCESS:x", runs=2),
+        story("b", "BAD_REQUEST", "BAD_REQUEST"),
+        story("c", "GAVE_UP", "GAVE_UP", runs=3),
+    )
+    assert (found.submitted, found.accepted) == (3, 3)
+    assert (found.succeeded, found.failed, found.gave_up) == (1, 1, 1)
+    assert (found.executions, found.recomputed) == (6, 3)
+    assert found.is_clean
+
+
+def test_what_is_amiss_is_counted() -> None:
+    """A lost, a doubled and a wrong request are each counted once, and the ledger is not clean."""
+    twice = [*story("b", "SUCCESS:x", "SUCCESS:x"), *story("b", "SUCCESS:x", "ENGINE_ERROR", runs=0)[3:]]
+    found = ledger(story("a", "SUCCESS:x", ""), twice, story("c", "SUCCESS:x", "SUCCESS:y"))
+    assert (found.lost, found.doubled, found.wrong) == (1, 1, 1)
+    assert not found.is_clean
+
+
+def test_a_worker_that_ends_by_itself_is_amiss() -> None:
+    """Even if every request has its result."""
+    found = ledger(story("a", "SUCCESS:x", "SUCCESS:x"))
+    found.worker_exits = 1
+    assert not found.is_clean
+
+
+def test_the_table_names_whom_a_broken_promise_befell() -> None:
+    """A reader sees what became of all, how soon, and who was lost."""
+    found = ledger(story("a-17", "SUCCESS:x", ""))
+    found.strikes = {"worker killed": 4}
+    found.recovery = {"worker killed": Recovery(hits=3, p50=4.1, p100=4.75)}
+    console = Console(file=io.StringIO(), width=100)
+    for part in tables_of(Plan(), found):
+        console.print(part)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    for expected in ("a-17", "conservation", "worker killed", "4.75", "Promises were broken."):
+        assert expected in shown
