@@ -1,124 +1,150 @@
-"""What a message costs beside the engine: this worker with a no-op engine against stock Celery, in one run.
+"""What a message costs beside the engine: this worker against stock Celery and celery-batches, in one run.
 
-Both drain the same number of waiting messages with events and results on; stock Celery as ``solo`` with
-late acknowledgement, a prefetch of 64 and a task that does nothing. Counted is the processor time of
-all of a worker's processes, which a busy machine distorts less than the wall clock.
+Each drains the same number of waiting messages, events on and every result stored. Counted is the
+processor time of all of a worker's processes, which a busy machine distorts less than the wall clock.
+(celery-batches sends no events: that is for it to gain.)
 """
 
 from __future__ import annotations
 
-import os
 import statistics
-import sys
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import redis
-from celery import Celery
 
+from bench.contestants import BATCH_SIZE, Contestant, celery_batches, ours, running, stock
+from bench.elsewhere import NotInstalled, pins, python_with
 from bench.processes import cpu_seconds
 from cli.leash import Leashed
-from producer import Client
-from protocol.routing import RESULT_KEY_PREFIX
+from protocol.routing import result_key
 
-#: How often the number of results is looked at, in seconds: short beside a run of some seconds.
-LOOK_EVERY_SECONDS = 0.05
+#: How often it is looked whether a result is there, in seconds: short beside a run of some seconds.
+LOOK_EVERY_SECONDS = 0.01
 
-#: How long a worker may take to be ready, or all messages to be done, in seconds.
-PATIENCE_SECONDS = 180.0
+#: How long a worker may take from its start until all messages are done, in seconds.
+PATIENCE_SECONDS = 600.0
 
-#: The shortest audio segment there is, in samples.
-SAMPLES = 800
+#: Part of the messages that are done before counting begins, so that no start-up is counted.
+WARM_UP = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one run of a worker cost per message."""
+    """What a message costs."""
 
     cpu_microseconds: float
+    """Of the worker's processes."""
+    redis_microseconds: float
+    """Of the Redis server."""
     messages_per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overhead:
-    """Medians over the rounds, and how many times cheaper and faster this worker is."""
+    """Medians over the rounds, by contestant."""
 
     messages: int
     rounds: int
     ours: Cost
     stock: Cost
+    celery_batches: Cost | None
+    absent: str = ""
+    """Why celery-batches is not among them."""
 
     @property
-    def cheaper(self) -> float:
-        """Stock Celery's processor time per message over ours."""
-        return self.stock.cpu_microseconds / self.ours.cpu_microseconds
-
-    @property
-    def faster(self) -> float:
-        """Our messages per second over stock Celery's."""
-        return self.ours.messages_per_second / self.stock.messages_per_second
+    def ratios(self) -> dict[str, float]:
+        """How many times cheaper and faster this worker is."""
+        against = {"stock": self.stock, "celery_batches": self.celery_batches}
+        ratios: dict[str, float] = {}
+        for name, other in against.items():
+            if other is not None:
+                ratios[f"times_cheaper_than_{name}"] = other.cpu_microseconds / self.ours.cpu_microseconds
+                ratios[f"times_faster_than_{name}"] = (
+                    self.ours.messages_per_second / other.messages_per_second
+                )
+        return ratios
 
 
 def measure(redis_url: str, folder: Path, *, messages: int = 5_000, rounds: int = 3) -> Overhead:
-    """Drain `messages` with each worker in turn, `rounds` times over."""
-    ours, stock = [], []
+    """Drain `messages`, made up to whole batches, with each worker in turn, `rounds` times over.
+
+    Raises:
+        TimeoutError: a worker did not get through; the message quotes its log.
+    """
+    messages += -messages % BATCH_SIZE
+    contestants, absent = _contestants(folder)
+    costs: dict[str, list[Cost]] = {name: [] for name in contestants}
     for number in range(rounds):
-        ours.append(_drain_ours(redis_url, folder / f"ours-{number}.log", messages))
-        stock.append(_drain_stock(redis_url, folder / f"stock-{number}.log", messages))
-    return Overhead(messages=messages, rounds=rounds, ours=_median(ours), stock=_median(stock))
+        for name in list(contestants)[:: -1 if number % 2 else 1]:
+            costs[name].append(drain(contestants[name], redis_url, folder / f"{name}-{number}.log", messages))
+    found: Mapping[str, Any] = {"celery_batches": None} | {name: median(each) for name, each in costs.items()}
+    return Overhead(messages=messages, rounds=rounds, absent=absent, **found)
 
 
-def _drain_ours(redis_url: str, log: Path, messages: int) -> Cost:
-    with Client(redis_url) as client:
-        client.submit_many([np.zeros(SAMPLES, np.int16)] * messages, language="en")
-    settings = {"ENGINE": "fake", "FAKE_FIXED_MS": 0, "FAKE_PER_ROW_MS": 0, "FAKE_PER_AUDIO_SECOND_MS": 0}
-    env = {f"SEGUE_{name}": str(value) for name, value in settings.items()}
-    env["SEGUE_MAX_BATCH_SIZE"] = "32"
-    return _drain("workers", redis_url, log, messages, env)
+def _contestants(folder: Path) -> tuple[dict[str, Contestant], str]:
+    """By name; and why one is missing, if it is."""
+    contestants = {"ours": ours(), "stock": stock()}
+    try:
+        contestants["celery_batches"] = celery_batches(python_with(pins()), folder)
+    except NotInstalled as error:
+        return contestants, f"celery-batches is left out: {error}"
+    return contestants, ""
 
 
-def _drain_stock(redis_url: str, log: Path, messages: int) -> Cost:
-    app = Celery("sender", broker=redis_url, backend=redis_url, set_as_current=False)
-    app.config_from_object("celeryconfig")
-    with app.connection_for_write() as connection, app.amqp.Producer(connection) as producer:
-        for _ in range(messages):
-            app.send_task("stock.nothing", kwargs={"audio": "x" * 100}, queue="stock", producer=producer)
-    app.close()
-    return _drain("bench.stock", redis_url, log, messages, {})
+def drain(contestant: Contestant, redis_url: str, log: Path, messages: int) -> Cost:
+    """Start a worker on a full queue of an empty Redis; what it cost once it was warm.
 
-
-def _drain(app: str, redis_url: str, log: Path, messages: int, env: dict[str, str]) -> Cost:
-    """Start a worker on a full queue; count from its first result to its last."""
-    command = [sys.executable, "-m", "celery", "-A", app, "worker", "-E", "-l", "WARNING"]
-    everywhere = {**os.environ, **env, "REDIS_URL": redis_url}
-    with (
-        redis.Redis.from_url(redis_url) as connection,
-        Leashed([*command, "--without-mingle", "--without-gossip"], log=log, env=everywhere) as worker,
-    ):
-        first = _wait_for(connection, 1)
-        started_at, cpu_before = time.monotonic(), cpu_seconds(worker.pid)
-        _wait_for(connection, messages)
-        seconds, cpu = time.monotonic() - started_at, cpu_seconds(worker.pid) - cpu_before
+    Raises:
+        TimeoutError: it did not get through; the message quotes its log.
+    """
+    with redis.Redis.from_url(redis_url) as connection:
+        request_ids = contestant.send(redis_url, messages)
+        warm = round(messages * WARM_UP)
+        with running(contestant, redis_url, log) as worker:
+            _wait_for(connection, request_ids[:warm], worker)
+            before = _spent(connection, worker.pid)
+            _wait_for(connection, request_ids, worker)
+            after = _spent(connection, worker.pid)
         connection.flushall()
-    counted = messages - first
-    return Cost(cpu_microseconds=cpu / counted * 1e6, messages_per_second=counted / seconds)
+    seconds, cpu, of_redis = (late - early for early, late in zip(before, after, strict=True))
+    counted = messages - warm
+    return Cost(
+        cpu_microseconds=cpu / counted * 1e6,
+        redis_microseconds=of_redis / counted * 1e6,
+        messages_per_second=counted / seconds,
+    )
 
 
-def _wait_for(connection: redis.Redis, results: int) -> int:
+def median(costs: Sequence[Cost]) -> Cost:
+    """Of each figure by itself."""
+    return Cost(
+        cpu_microseconds=statistics.median(cost.cpu_microseconds for cost in costs),
+        redis_microseconds=statistics.median(cost.redis_microseconds for cost in costs),
+        messages_per_second=statistics.median(cost.messages_per_second for cost in costs),
+    )
+
+
+def _spent(connection: redis.Redis, pid: int) -> tuple[float, float, float]:
+    """Seconds so far: of the clock, of the worker's processors, of Redis's."""
+    said: Any = connection.info("cpu")
+    return time.monotonic(), cpu_seconds(pid), said["used_cpu_user"] + said["used_cpu_sys"]
+
+
+def _wait_for(connection: redis.Redis, request_ids: Sequence[str], worker: Leashed) -> None:
+    """Until all of these have succeeded; messages are taken in order, so the last is looked for first."""
+    keys = [result_key(request_id) for request_id in request_ids]
     give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        found = sum(1 for _ in connection.scan_iter(RESULT_KEY_PREFIX + "*", count=20_000))
-        if found >= results:
-            return found
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"{found} of {results} results after {PATIENCE_SECONDS:.0f} s")
+    while not (_done(connection, keys[-1:]) and _done(connection, keys) == len(keys)):
+        if worker.poll() is not None or time.monotonic() > give_up_at:
+            said = worker.log.read_text(encoding="utf-8", errors="replace")[-2_000:]
+            raise TimeoutError(f"{_done(connection, keys)} of {len(keys)} results; the worker said: {said}")
         time.sleep(LOOK_EVERY_SECONDS)
 
 
-def _median(costs: list[Cost]) -> Cost:
-    return Cost(
-        cpu_microseconds=statistics.median(cost.cpu_microseconds for cost in costs),
-        messages_per_second=statistics.median(cost.messages_per_second for cost in costs),
-    )
+def _done(connection: redis.Redis, keys: Sequence[str]) -> int:
+    stored: Any = connection.mget(keys)
+    return sum(b'"SUCCESS"' in one for one in stored if one)

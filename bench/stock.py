@@ -1,20 +1,25 @@
-"""A stock Celery task that does nothing, for `bench.overhead` to compare with: ``celery -A bench.stock``."""
+"""Stock Celery with a task that does nothing, to compare with: ``celery -A bench.stock worker``.
 
+Needs nothing but Celery, since another Python runs a copy of it. What it is told stands in the
+environment, as JSON in ``BENCH_STOCK``: Celery's ``settings``, and the ``result`` of every task.
+"""
+
+import json
 import os
+from typing import Any
 
 from celery import Celery
 
+TASK_NAME = "stock.nothing"
+QUEUE = "stock"
+
+told: dict[str, Any] = json.loads(os.environ.get("BENCH_STOCK", '{"settings": {}, "result": null}'))
+
 app = Celery("stock", broker=os.environ.get("REDIS_URL"), backend=os.environ.get("REDIS_URL"))
-app.config_from_object("celeryconfig")
-app.conf.update(
-    worker_pool="solo",
-    worker_prefetch_multiplier=64,
-    task_default_queue="stock",
-    result_expires=3_600,
-)
+app.conf.update(told["settings"], task_default_queue=QUEUE)
 
 
-@app.task(name="stock.nothing")  # type: ignore[untyped-decorator]
-def nothing(**_: object) -> dict[str, object]:
-    """Return about what a transcript weighs."""
-    return {"text": "0123456789abcdef", "language": "en", "segments": [], "timings": {"engine": 0.0}}
+@app.task(name=TASK_NAME)  # type: ignore[untyped-decorator]
+def nothing(**_: object) -> Any:
+    """Return what a transcript weighs."""
+    return told["result"]
