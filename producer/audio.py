@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from producer.array import read_array
-from producer.container import Kind, recognise
-from producer.decoding import decode
-from producer.flac import encode_flac
-from producer.sound import Sound, clipping, mixed, resampled
+from producer.container import Container, Kind, recognise
+from producer.decode_pool import decode_segment
+from producer.sound import Sound, check_length, clipping, mixed, resampled
 from producer.source import read_source
 from producer.wav import parse
 from protocol.errors import RequestError
@@ -60,12 +59,14 @@ def read_audio(audio: AudioLike, *, sample_rate: int | None = None) -> Audio:
             f"sample_rate is {repr(sample_rate)[:40]}: it goes with a NumPy array, a file carries its own",
             "BAD_SAMPLE_RATE",
         )
-    return _audio(_decoded(read_source(audio)))
+    return _from_file(read_source(audio))
 
 
 def encode_payload(samples: NDArray[np.int16], encoding: Encoding) -> bytes:
     """The payload of 16 kHz mono `samples`, int16 of shape ``[n_samples]``."""
     if encoding is Encoding.FLAC:
+        from producer.flac import encode_flac  # libav, which those who send PCM do without
+
         return encode_flac(samples)
     return samples.astype("<i2", copy=False).tobytes()
 
@@ -78,14 +79,22 @@ def _unpaired(pair: tuple[Any, ...], sample_rate: int | None) -> tuple[NDArray[A
     return pair
 
 
-def _decoded(file: bytes) -> Sound:
+def _from_file(file: bytes) -> Audio:
+    """WAV is read here; whatever needs native code is decoded in another process."""
     container = recognise(file)
     if container.kind is not Kind.WAV:
-        return decode(file, container)
+        return _decoded(file, container, container.warnings)
     wav = parse(file)
     if not wav.format.is_linear:
-        return decode(file, replace(container, warnings=wav.warnings))
-    return mixed(wav.samples(), wav.format.rate, wav.warnings)
+        return _decoded(file, container, wav.warnings)
+    return _audio(mixed(wav.samples(), wav.format.rate, wav.warnings))
+
+
+def _decoded(file: bytes, container: Container, warnings: tuple[str, ...]) -> Audio:
+    heard: list[str] = [*warnings]
+    samples = decode_segment(file, container, heard.append)
+    check_length(len(samples), SAMPLE_RATE)
+    return Audio(samples=samples, warnings=(*heard, *clipping(samples)))
 
 
 def _audio(sound: Sound) -> Audio:

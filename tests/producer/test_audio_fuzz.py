@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from producer.audio import read_audio
+from producer.container import Kind
+from producer.libav import channels_last, open_as
+from producer.sound import mix
+from producer.wav import parse
 from protocol.errors import RequestError
 from protocol.request import MAX_SAMPLES, MIN_SAMPLES
+from tests.bad_sound import wav
 
 Encode = Callable[[str, NDArray[np.int16]], bytes]
 Change = Callable[[bytes, list[bytes]], bytes]
@@ -105,3 +111,38 @@ def test_damaged_files_are_read_or_refused(files: list[bytes], which: int, appli
 def test_invented_files_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     """Bytes that begin like sound raise nothing but `RequestError`."""
     check(magic + rest)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    stored=st.sampled_from([(1, 8, "u1"), (1, 16, "<i2"), (1, 32, "<i4"), (3, 32, "<f4"), (3, 64, "<f8")]),
+    channels=st.integers(1, 8),
+    rate=st.sampled_from([8_000, 16_000, 44_100, 192_000]),
+    frames=st.integers(1, 2_000),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_wav_is_what_libav_takes_it_for(
+    stored: tuple[int, int, str], channels: int, rate: int, frames: int, seed: int
+) -> None:
+    """Our own parser and libav's hear the same in the same bytes, to a 65 536th of full scale."""
+    tag, bits, dtype = stored
+    sound = np.random.default_rng(seed).uniform(-1, 1, frames * channels)
+    scaled = sound * (2 ** (bits - 1) - 1) if tag == 1 else sound
+    data = (scaled + 128 if bits == 8 else scaled).astype(dtype)
+    file = wav(data, tag=tag, channels=channels, rate=rate, bits=bits)
+    with open_as(io.BytesIO(file), Kind.WAV) as opened:
+        theirs = np.concatenate([mix(channels_last(frame)) for frame in opened.decode(audio=0)])
+    np.testing.assert_allclose(mix(parse(file).samples()), theirs, rtol=0, atol=1 / 65_536)
+
+
+@settings(max_examples=100, deadline=None)
+@given(which=st.integers(3, 8), applied=st.lists(changes, min_size=1, max_size=6))
+def test_what_cannot_be_read_leaves_the_next_file_alone(
+    files: list[bytes], which: int, applied: list[Change]
+) -> None:
+    """After whatever native code has been given, a whole file sounds as it did before."""
+    file = files[which]
+    for change in applied:
+        file = change(file, files)
+    check(file)
+    np.testing.assert_array_equal(read_audio(files[3]).samples, read_audio(files[0]).samples)

@@ -1,0 +1,216 @@
+"""Promise: a bad sound file fails alone, at every door, with the code for what is wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from celery import Celery
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from cli.main import app
+from producer import AsyncClient, Client
+from protocol.errors import RequestError, TranscriptionError
+from protocol.request import MAX_INLINE_BYTES
+from tests.bad_sound import every_bad_file, wav
+from tests.integration.conftest import StartWorker
+
+Noise = Callable[..., NDArray[np.int16]]
+
+#: Longest wait for a result, in seconds, on a machine where others work.
+WAIT = 60.0
+
+GOOD = wav(np.arange(16_000, dtype="<i2"))
+
+#: What one request cannot hold, `segue transcribe` takes for a recording: which has sound, or another fault.
+AS_RECORDING = {"TOO_LONG": None, "TOO_LARGE": "UNSUPPORTED_FORMAT"}
+
+#: What a worker says of them, which is sent PCM and FLAC of an announced length and knows nothing else.
+WORKERS_CODES = {"AUDIO_CORRUPT", "BAD_SAMPLE_RATE", "TOO_LONG", "TOO_LARGE"}
+
+#: Reads the files named on its command line as audio segments, and those after ``--`` as recordings; says by
+#: how many bytes its memory grew and which descriptors it has more than before.
+READER = """
+import os, resource, sys
+from contextlib import suppress
+from producer.audio import read_audio
+from producer.long_audio import read_pieces
+from protocol.errors import RequestError
+
+def memory():
+    return 1_024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def descriptors():
+    return sorted(os.readlink(one) for one in os.scandir("/proc/self/fd") if os.path.lexists(one))
+
+good, *bad = sys.argv[1:]
+segments, recordings = bad[:bad.index("--")], bad[bad.index("--") + 1:]
+read_audio(good)
+before, opened = memory(), descriptors()
+for path in segments:
+    with suppress(RequestError):
+        read_audio(path)
+for path in recordings:
+    with suppress(RequestError):
+        list(read_pieces(path, sample_rate=None, warn=id))
+print(memory() - before, *(set(descriptors()) - set(opened)))
+"""
+
+
+@pytest.fixture(scope="module")
+def bad() -> list[tuple[str, bytes, str]]:
+    """The one list: what it is, the bytes, the code."""
+    return every_bad_file()
+
+
+@pytest.fixture
+def paths(bad: list[tuple[str, bytes, str]], tmp_path: Path) -> list[Path]:
+    """A file for each."""
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    made = [folder / f"{number}.bin" for number in range(len(bad))]
+    for path, (_, content, _) in zip(made, bad, strict=True):
+        path.write_bytes(content)
+    return made
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    """A file that nothing is wrong with."""
+    path = tmp_path / "good.wav"
+    path.write_bytes(GOOD)
+    return path
+
+
+def codes(outcomes: list[object]) -> list[str | None]:
+    return [outcome.code if isinstance(outcome, TranscriptionError) else None for outcome in outcomes]
+
+
+def test_submit_refuses_it(client: Client, bad: list[tuple[str, bytes, str]]) -> None:
+    """Before anything is queued, in one line that says what is wrong and nothing of the content."""
+    for name, content, code in bad:
+        with pytest.raises(RequestError) as refused:
+            client.submit(content)
+        assert (name, refused.value.code) == (name, code)
+        assert 0 < len(refused.value.message.splitlines()[0]) == len(refused.value.message) < 300
+    assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
+
+
+def test_its_neighbours_are_transcribed(
+    start_worker: StartWorker, client: Client, bad: list[tuple[str, bytes, str]]
+) -> None:
+    """Each has its error in its place, and the good ones among them their transcripts."""
+    start_worker()
+    outcomes = client.transcribe_batch([GOOD, *(content for _, content, _ in bad), GOOD], timeout=WAIT)
+    assert codes([*outcomes]) == [None, *(code for *_, code in bad), None]
+
+
+def test_coroutines_are_told_the_same(
+    start_worker: StartWorker, redis_url: str, bad: list[tuple[str, bytes, str]]
+) -> None:
+    """`AsyncClient` refuses what `Client` refuses, however many at once; the good ones are transcribed."""
+
+    async def transcribe(client: AsyncClient, content: bytes) -> object:
+        try:
+            return await client.transcribe(content, timeout=WAIT)
+        except TranscriptionError as error:
+            return error
+
+    async def outcomes() -> list[object]:
+        async with AsyncClient(redis_url) as client:
+            contents = [GOOD, *(content for _, content, _ in bad), GOOD]
+            return await asyncio.gather(*(transcribe(client, content) for content in contents))
+
+    start_worker()
+    assert codes(asyncio.run(outcomes())) == [None, *(code for *_, code in bad), None]
+
+
+def test_the_command_line_names_it(
+    start_worker: StartWorker,
+    redis_url: str,
+    bad: list[tuple[str, bytes, str]],
+    paths: list[Path],
+    good: Path,
+) -> None:
+    """A line for each on standard error and no traceback, exit status 1, and the good one's text."""
+    start_worker()
+    command = [
+        "transcribe",
+        *map(str, paths),
+        str(good),
+        "--json",
+        "--redis-url",
+        redis_url,
+        "--timeout",
+        "60",
+    ]
+    asked = CliRunner().invoke(app, command)
+    lines = [json.loads(line) for line in asked.stdout.splitlines()]
+    told = [line["error"]["code"] if "error" in line else None for line in lines]
+    assert told == [*(AS_RECORDING.get(code, code) for *_, code in bad), None]
+    assert (asked.exit_code, "Traceback" in asked.stderr) == (1, False)
+    complaints = [line for line in asked.stderr.splitlines() if line.endswith("]")]
+    assert len(complaints) == sum(code is not None for code in told)
+
+
+def test_submit_on_the_command_line_names_it(
+    client: Client, redis_url: str, bad: list[tuple[str, bytes, str]], paths: list[Path], good: Path
+) -> None:
+    """One line each, with the code; only the good one has an id, and the exit status is 1."""
+    asked = CliRunner().invoke(app, ["submit", *map(str, paths), str(good), "--redis-url", redis_url])
+    assert [
+        line[-len(code) - 3 :] for line, (*_, code) in zip(asked.stderr.splitlines(), bad, strict=True)
+    ] == [f" [{code}]" for *_, code in bad]
+    assert (asked.exit_code, len(asked.stdout.split())) == (1, 1)
+    assert client.queue_depth()["normal"] == 1
+
+
+def test_a_worker_refuses_it_from_stock_celery(
+    start_worker: StartWorker,
+    client: Client,
+    celery_app: Celery,
+    noise: Noise,
+    bad: list[tuple[str, bytes, str]],
+) -> None:
+    """Who goes around the client is refused by the worker, which lives; the others of the batch go on."""
+    worker = start_worker()
+    short = [content for _, content, _ in bad if 0 < len(content) <= MAX_INLINE_BYTES]
+    assert len(short) > 50
+    for number, content in enumerate(short):
+        audio = {"encoding": "flac", "samples": 16_000, "base64": base64.b64encode(content).decode()}
+        celery_app.send_task("workers.transcribe", [audio], task_id=f"bad-{number}", priority=9)
+    neighbour = client.submit(noise(1), priority="urgent")
+    outcomes = [_outcome(client, f"bad-{number}") for number in range(len(short))]
+    assert set(codes(outcomes)) <= WORKERS_CODES
+    assert neighbour.result(WAIT).text
+    assert worker.poll() is None
+
+
+def _outcome(client: Client, request_id: str) -> object:
+    try:
+        return client.get(request_id).result(WAIT)
+    except TranscriptionError as error:
+        return error
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and ru_maxrss in KiB")
+def test_it_costs_next_to_nothing(
+    bad: list[tuple[str, bytes, str]], paths: list[Path], good: Path, tmp_path: Path
+) -> None:
+    """All of them, and one of each code as a recording: no descriptor stays open, and memory grows by less
+    than 100 MB in all. Where they are decoded it may grow to a GiB, which the kernel sees to."""
+    one_each = {code: path for (*_, code), path in zip(bad, paths, strict=True)}
+    command = [sys.executable, "-c", READER, *map(str, [good, *paths, "--", *one_each.values()])]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100, cwd=tmp_path)
+    grown, *opened = ran.stdout.split()
+    assert int(grown) < 100_000_000
+    assert [one for one in opened if not one.startswith("socket:")] == []
+    assert len(opened) <= 1, "the decoding process's, which is kept for the next file"
