@@ -1,0 +1,59 @@
+"""How far a command is, on standard error, where a person is looking."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.recordings import shown
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from producer.assembly import RecordingProgress
+
+
+class Unseen:
+    """What is told where nobody looks."""
+
+    def advance(self) -> None:
+        """One more outcome is there."""
+
+    def tell(self, name: str, reached: RecordingProgress) -> None:
+        """A recording has come this far."""
+
+
+class Bar(Unseen):
+    """A bar with a step for each outcome."""
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("transcribing", total=total)
+
+    def advance(self) -> None:
+        """One more outcome is there."""
+        self._bar.update(self._task, advance=1, description="transcribing")
+
+    def tell(self, name: str, reached: RecordingProgress) -> None:
+        """Say beside the bar how far the recording is."""
+        self._bar.update(self._task, description=f"transcribing {Path(name).name}, {shown(reached)}")
+
+
+@contextmanager
+def progress(total: int) -> Iterator[Unseen]:
+    """A bar until the context ends, if standard error is a terminal."""
+    if not sys.stderr.isatty():
+        yield Unseen()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    to_terminal = sys.stdout.isatty()  # then both share one screen, and the bar must make room
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=to_terminal) as bar:
+        yield Bar(bar, total)

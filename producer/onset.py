@@ -1,0 +1,39 @@
+"""When exactly somebody begins to speak, given about when: a detector says it to 32 ms and often late.
+
+A detector needs a few syllables to be sure, and the first sound of a word may be a whisper of an s. Both
+stand out of the pause before them, which the audio segment begins with.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from producer.loudness import ABOVE_BACKGROUND, NEVER_DROPPED
+from producer.splitting import FRAME, Samples
+
+#: Samples that are looked at together, 4 ms: a period of the lowest voice is 12 ms, but a beginning is not
+#: voiced yet, and a fifth of what Whisper's times are exact to is enough.
+STEP = 64
+
+#: A pause before speech, in steps: 48 ms. Shorter ones are inside words, before a p or a t.
+PAUSE = 12
+
+#: How long after the detector's frame speech may really begin, in frames: a frame counts as speech as a
+#: whole, and loudness around it is high as well.
+LATE = 2
+
+
+def onset(samples: Samples, first: int) -> int:
+    """The sample at which speech begins in an audio segment whose frame `first` is the first that has any.
+
+    The end of the last pause before that, or the start of the frame if nothing there is a pause.
+    """
+    seen = samples[: (first + 1 + LATE) * FRAME]
+    steps = seen[: len(seen) // STEP * STEP].reshape(-1, STEP).astype(np.float32)
+    power = np.square(steps).mean(axis=1) + 1.0
+    background = float(np.percentile(power, 10))
+    least = max(background * 10 ** (ABOVE_BACKGROUND / 10), float(power.max()) / 10 ** (NEVER_DROPPED / 10))
+    quiet = np.convolve(power < least, np.ones(PAUSE), mode="valid") == PAUSE
+    pauses = np.flatnonzero(quiet)
+    end = int(pauses[-1]) + PAUSE if len(pauses) else len(power)
+    return end * STEP if end < len(power) else first * FRAME

@@ -1,0 +1,156 @@
+"""Long sound as one request: enqueue its parts as there is room, collect them as one transcript."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import redis
+
+from producer.assembly import Failure, Part, RecordingProgress
+from producer.course import Cancel, Course, Enqueue, Pause, Read, Result, Step, Steps
+from producer.exchange import run
+from producer.patience import Patience
+from producer.reading import Reading
+from protocol.errors import TranscriptionError
+from protocol.transcript import Segment, Status, Transcript
+
+if TYPE_CHECKING:
+    from producer.client import Client
+
+Follow: TypeAlias = Callable[[RecordingProgress], object]
+"""Called with how far a recording has come, whenever it has come further."""
+
+
+class RecordingTicket:
+    """What a caller holds while a recording is on its way. Used by one thread at a time.
+
+    Reading and enqueueing go on while somebody waits in `segments`, `result` or `enqueue_rest`, and only
+    then: nothing happens behind the caller's back.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        connection: redis.Redis,
+        request_id: str,
+        reading: Reading | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.request_id = request_id
+        self._client = client
+        self._connection = connection
+        self._given = dict(given or {})
+        self._course = Course(request_id, reading, time.monotonic)
+
+    def __repr__(self) -> str:
+        return f"RecordingTicket({self.request_id!r})"
+
+    @property
+    def progress(self) -> RecordingProgress:
+        """How far the recording has come, as far as this ticket has seen; asks nobody."""
+        return self._course.progress()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The requests it is made of and their places, as far as this ticket has seen."""
+        return tuple(self._course.assembly.parts)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """What is missing of it and why, as far as this ticket has seen."""
+        return self._course.failures()
+
+    @property
+    def status(self) -> Status:
+        """Where the recording is. Raises `QueueUnreachable`."""
+        return self._take(self._course.status())
+
+    def begin(self) -> None:
+        """Read up to the first part and enqueue it; raises what is wrong with the recording or options."""
+        self._take(self._course.more())
+
+    def enqueue_rest(self, timeout: float | None = None) -> None:
+        """Read the recording to its end and enqueue all of it, so that any process can collect it.
+
+        Never more than `max_in_flight` parts wait at a time, so this takes nearly as long as `result`.
+
+        Raises:
+            as `result` does.
+        """
+        patience = Patience(timeout, time.monotonic())
+        while not self._course.is_read:
+            self._take(self._course.advance(patience))
+
+    def segments(self, timeout: float | None = None) -> Iterator[Segment]:
+        """The segments from the first to the last, each as soon as all before it are there.
+
+        Times count from the start of the recording. What has failed is left out; see `failures`.
+
+        Raises:
+            as `result` does.
+        """
+        patience = Patience(timeout, time.monotonic())
+        told = 0
+        while True:
+            come = self._course.assembly.segments[told:]
+            yield from come
+            told += len(come)
+            if not come and self._course.is_complete:
+                return
+            if not come:
+                self._take(self._course.advance(patience))
+
+    def result(self, timeout: float | None = None, *, progress: Follow | None = None) -> Transcript:
+        """All of the transcript; what is missing of it is in `failures`, and in its warnings.
+
+        `timeout` is in seconds for all of it; None goes on for as long as something comes every 600 s.
+
+        Raises:
+            ResultTimeout: it is not complete; what was enqueued goes on, and so does this if called again.
+            Cancelled: somebody has cancelled it.
+            QueueUnreachable: Redis does not answer; calling again goes on where it was.
+            TranscriptionError: every part has failed; this is the first one's error.
+        """
+        patience = Patience(timeout, time.monotonic())
+        told: RecordingProgress | None = None
+        while True:
+            if progress and told != self.progress:
+                told = self.progress
+                progress(told)
+            if self._course.is_complete:
+                return self._course.transcript()
+            self._take(self._course.advance(patience))
+
+    def cancel(self) -> bool:
+        """Cancel all that waits of it; False if it had ended. What a worker has begun goes on unheard."""
+        return self._take(self._course.cancel())
+
+    def _take(self, steps: Steps[Result]) -> Result:
+        """Take `steps` one after the other, each answer or error going back to where it was asked for."""
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._do(step)
+                except TranscriptionError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
+
+    def _do(self, step: Step) -> Any:
+        match step:
+            case Read(reading=reading):
+                return reading.due()
+            case Enqueue(request_id=request_id, samples=samples):
+                return self._client.submit(samples, request_id=request_id, **self._given)
+            case Cancel(request_id=request_id):
+                return self._client.cancel(request_id)
+            case Pause(seconds=seconds):
+                return time.sleep(seconds)
+            case exchange:
+                return run(self._connection, exchange)
