@@ -1,0 +1,168 @@
+"""Promise: what the predecessor's documentation shows works as it stands, and so does our page about it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import wave
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import redis
+from numpy.typing import NDArray
+
+from tests.integration.servers import worker_on
+from tests.integration.zmq_service import zmq_service
+from tests.redis_users import as_user
+from workers.engine.fake import fingerprint
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "predecessor.md"
+
+#: What its reader has at hand: three audio segments.
+AUDIO = """
+import numpy as np
+audio1, audio2, audio_data = (np.load(f"{name}.npy") for name in ("one", "two", "three"))
+"""
+
+#: Its "Direct Batch Processing"; but for the import, which was `from main_pc_code.utils import model_client`.
+DIRECT = """
+from producer import model_client
+
+# Prepare batch data
+batch_data = [
+    {
+        "audio_data": audio1.tolist(),
+        "sample_rate": 16000,
+        "request_id": "sample1"
+    },
+    {
+        "audio_data": audio2.tolist(),
+        "sample_rate": 16000,
+        "request_id": "sample2"
+    }
+]
+
+# Send batch request
+response = model_client.generate(
+    prompt="Batch transcribe audio to text",
+    model_pref="quality",
+    batch_mode=True,
+    batch_data=batch_data
+)
+
+# Process results
+if response.get("status") == "success":
+    results = response.get("results", [])
+    for result in results:
+        print(f"Transcript: {result.get('text')}")
+"""
+
+#: Its "Queued Batch Processing", as it stands.
+QUEUED = """
+import zmq
+import json
+
+# Connect to STT service
+context = zmq.Context()
+socket = context.socket(zmq.REQ)
+socket.connect("tcp://localhost:5800")  # STT service port
+
+# Queue audio for batch processing
+request = {
+    "action": "queue_for_batch",
+    "audio_data": audio_data.tolist(),
+    "language": "en",
+    "request_id": "my_request_1"
+}
+socket.send_json(request)
+response = socket.recv_json()
+request_id = response.get("request_id")
+
+print(f"Audio queued with request ID: {request_id}")
+"""
+
+#: What it left to its reader: to collect the transcript.
+COLLECTED = """
+socket.send_json({"action": "result", "request_id": request_id, "timeout": 60})
+print(socket.recv_json()["text"])
+socket.close()
+context.term()
+"""
+
+Run = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def audios() -> dict[str, NDArray[np.float32]]:
+    """Three that all differ, by name."""
+    rng = np.random.default_rng(3)
+    return {
+        name: rng.integers(-8_000, 8_000, 8_000, dtype=np.int16).astype(np.float32) / np.float32(32_768)
+        for name in ("one", "two", "three")
+    }
+
+
+@pytest.fixture(scope="module")
+def run(
+    redis_url: str, tmp_path_factory: pytest.TempPathFactory, audios: dict[str, NDArray[np.float32]]
+) -> Iterator[Run]:
+    """Runs a script in a folder with the audio, beside a worker and the service; gives what it prints."""
+    folder = tmp_path_factory.mktemp("predecessor")
+    for name, audio in audios.items():
+        np.save(folder / f"{name}.npy", audio)
+        with wave.open(str(folder / f"{name}.wav"), "wb") as file:
+            file.setparams((1, 2, 16_000, 0, "NONE", ""))
+            file.writeframes((audio * 32_768).astype(np.int16).tobytes())
+    with redis.Redis.from_url(as_user(redis_url, "admin")) as admin:
+        admin.flushall()
+    producer_url = as_user(redis_url, "producer")
+    with worker_on(redis_url, folder), zmq_service(producer_url, folder) as (_, endpoint):
+
+        def run(script: str) -> str:
+            port = endpoint.rpartition(":")[2]  # a test must not ask for 5800, which may be taken
+            ran = subprocess.run(
+                [sys.executable, "-c", script.replace("localhost:5800", f"localhost:{port}")],
+                cwd=folder,
+                env={**os.environ, "REDIS_URL": producer_url},
+                capture_output=True,
+                text=True,
+                timeout=90,
+                check=False,
+            )
+            assert (ran.returncode, ran.stderr) == (0, "")
+            return ran.stdout
+
+        yield run
+
+
+def test_its_direct_batch(run: Run, audios: dict[str, NDArray[np.float32]]) -> None:
+    """The transcripts in the order of the batch; and again, with the same ids."""
+    said = [f"Transcript: {fingerprint(audios[name])}" for name in ("one", "two")]
+    assert run(AUDIO + DIRECT + DIRECT).splitlines() == 2 * said
+
+
+def test_its_queued_batch(run: Run, audios: dict[str, NDArray[np.float32]]) -> None:
+    """The id comes back, and under it the transcript."""
+    assert run(AUDIO + QUEUED + COLLECTED).splitlines() == [
+        "Audio queued with request ID: my_request_1",
+        fingerprint(audios["three"]),
+    ]
+
+
+def test_all_blocks_of_our_page(run: Run, audios: dict[str, NDArray[np.float32]]) -> None:
+    """docs/predecessor.md, one block after the other: results, an error in its place, the service."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    first, second, third, queued, result, health, unknown = run(
+        "".join(blocks).replace("my_request_1", "my_request_9")
+    ).splitlines()
+    one, two = (fingerprint(audios[name]) for name in ("one", "two"))
+    assert (first, second) == (f"sample1 {one} None", f"sample2 {two} None")
+    assert third.startswith("sample3 None {'code': 'AUDIO_EMPTY'")
+    assert re.fullmatch(r"my_request_9 (queued|running|completed)", queued)
+    assert (result, unknown) == (one, "UNKNOWN_ID")
+    assert health == "{'status': 'success', 'queue': {'urgent': 0, 'normal': 0, 'bulk': 0}}"
