@@ -92,7 +92,7 @@ class Subjects:
         sizes: Sequence[int],
     ) -> dict[Way, Callable[[], Texts]]:
         """Our engine at each batch size."""
-        options = Options(beam_size=1, language=LANGUAGE if language == "given" else None)
+        options = Options(beam_size=1, temperature=0.0, language=LANGUAGE if language == "given" else None)
         return {
             Way(who="segue", context=context, batch_size=size, language=language): partial(
                 in_batches, self._engines[context], clips, options, size

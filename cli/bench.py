@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -52,33 +52,76 @@ def faults(
     requests: Annotated[int, typer.Option(help="Audio segments to submit.", min=1)] = 3_000,
     kills: Annotated[int, typer.Option(help="Workers to kill.", min=0)] = 9,
     freezes: Annotated[int, typer.Option(help="Workers to stop for longer than their lease.", min=0)] = 1,
-    resets: Annotated[int, typer.Option(help="Times that all connections are cut.", min=0)] = 10,
     engine_kills: Annotated[int, typer.Option(help="Engine processes to kill.", min=0)] = 3,
-    workers: Annotated[int, typer.Option(help="Workers at a time.", min=1)] = 2,
+    engine_freezes: Annotated[int, typer.Option(help="Engine processes to stop for good.", min=0)] = 1,
+    resets: Annotated[int, typer.Option(help="Times that all connections are cut.", min=0)] = 6,
+    pauses: Annotated[int, typer.Option(help="Times that Redis answers nobody for 2.5 s.", min=0)] = 1,
+    redis_kills: Annotated[int, typer.Option(help="Times that Redis is killed and started.", min=0)] = 1,
+    partitions: Annotated[int, typer.Option(help="Times that a worker is silently cut off.", min=0)] = 1,
+    partition_seconds: Annotated[float, typer.Option(help="How long it is cut off.", min=0.1)] = 15.0,
+    junk: Annotated[int, typer.Option(help="Messages to push that make no sense.", min=0)] = 10,
+    crashes: Annotated[int, typer.Option(help="Requests that crash their engine.", min=0)] = 1,
+    hangs: Annotated[int, typer.Option(help="Requests that hang their engine.", min=0)] = 1,
+    refusals: Annotated[int, typer.Option(help="Requests that an engine refuses.", min=0)] = 20,
+    failures: Annotated[int, typer.Option(help="Requests at which an engine raises.", min=0)] = 20,
+    twice: Annotated[int, typer.Option(help="Requests submitted twice.", min=0)] = 20,
+    conflicts: Annotated[int, typer.Option(help="Ids submitted again with other audio.", min=0)] = 20,
+    copies: Annotated[int, typer.Option(help="Messages pushed twice by a stranger.", min=0)] = 20,
+    cancels: Annotated[int, typer.Option(help="Requests cancelled at once.", min=0)] = 30,
+    expiries: Annotated[int, typer.Option(help="Requests that expire after 0.2 s.", min=0)] = 30,
+    workers: Annotated[int, typer.Option(help="Workers at a time.", min=1)] = 3,
     rate: Annotated[float, typer.Option(help="Requests submitted per second.", min=1)] = 120.0,
     seed: Annotated[int, typer.Option(help="The same seed strikes at the same moments.")] = 1,
+    folder: Annotated[
+        Path | None, typer.Option(help="Keep the history and all logs here.", file_okay=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Kill, freeze and cut under load, and account for every request; exit status 1 if one is amiss."""
-    from dataclasses import asdict
+    """Kill, freeze and cut under load, and account for every request; exit status 1 if one is amiss.
+
+    Workers with the fake engine on a Redis of their own. What happened is judged by the history of all
+    operations and by Redis's append-only file, not by the results alone.
+    """
+    from dataclasses import asdict, fields
+    from tempfile import TemporaryDirectory
 
     from bench.faults import run
-    from bench.nemesis import Plan
+    from bench.faults_table import tables_of
+    from bench.storm import Plan
+    from cli.local_redis import LocalRedis
 
-    plan = Plan(
-        requests=requests,
-        kills=kills,
-        freezes=freezes,
-        resets=resets,
-        engine_kills=engine_kills,
-        workers=workers,
-        seed=seed,
-        rate=rate,
-    )
-    with _own_redis("a storm is blowing") as (redis_url, folder):
-        ledger = run(plan, redis_url, folder)
-    _show({"plan": asdict(plan), "ledger": asdict(ledger)}, as_json=as_json)
+    asked = dict(locals())
+    plan = Plan(**{one.name: asked[one.name] for one in fields(Plan)})
+    if (special := plan.special.total()) > requests:
+        raise ended(Exit.USAGE, f"{special} special requests are asked for, of {requests} in all")
+    status = Console(stderr=True).status("a storm is blowing")
+    with TemporaryDirectory() as temporary, LocalRedis() as server, status:
+        kept = folder or Path(temporary)
+        kept.mkdir(parents=True, exist_ok=True)
+        ledger = run(plan, server, kept.resolve())
+    if as_json:
+        typer.echo(json.dumps({"plan": asdict(plan), "ledger": asdict(ledger)}, indent=2))
+    else:
+        console = Console(markup=False, highlight=False)
+        for part in tables_of(plan, ledger):
+            console.print(part)
     raise typer.Exit(0 if ledger.is_clean else 1)
+
+
+@app.command()
+def idle(
+    round_trips: Annotated[int, typer.Option(help="How often each is asked.", min=100)] = 300,
+    seconds: Annotated[float, typer.Option(help="How long both are left alone.", min=1)] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare with stock Celery how soon an idle worker answers, and what it costs to wait."""
+    from dataclasses import asdict
+
+    from bench.idle import measure
+
+    with _own_redis("asking in turns") as (redis_url, folder):
+        found = measure(redis_url, folder, round_trips=round_trips, idle_seconds=seconds)
+    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
 
 
 @app.command()
@@ -87,15 +130,19 @@ def overhead(
     rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare what a message costs with stock Celery, engine aside."""
+    """Compare what a message costs with stock Celery and celery-batches, engine aside.
+
+    celery-batches needs an older Celery: the first run installs both, with pip, in the user's cache.
+    """
     from dataclasses import asdict
 
     from bench.overhead import measure
 
     with _own_redis("draining") as (redis_url, folder):
         found = measure(redis_url, folder, messages=messages, rounds=rounds)
-    ratios = {"times_cheaper": round(found.cheaper, 2), "times_faster": round(found.faster, 2)}
-    _show(asdict(found) | ratios, as_json=as_json)
+    if found.absent:
+        typer.echo(found.absent, err=True)
+    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
 
 
 @app.command()
@@ -135,6 +182,58 @@ def policy(
         console.print(part)
 
 
+@app.command()
+def recording(
+    hours: Annotated[float, typer.Option(help="How long it is.", min=0.01, max=24)] = 2.0,
+    clients: Annotated[int, typer.Option(help="Others that keep the worker busy.", min=0)] = 4,
+    split: Annotated[str, typer.Option(help="vad, energy or fixed.")] = "vad",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Transcribe a long recording of known sentences, and say how far off the times are."""
+    from dataclasses import asdict
+
+    from bench.recording import measure
+    from producer.reading import Plan
+
+    plan = Plan(split=split)  # type: ignore[arg-type]  # it refuses what is none
+    with _own_redis("transcribing") as (redis_url, folder):
+        found = measure(redis_url, folder, seconds=3_600 * hours, clients=clients, split=plan.split)
+    _show(asdict(found), as_json=as_json)
+
+
+@app.command()
+def soak(
+    requests: Annotated[int, typer.Option(help="Audio segments to send.", min=2_000)] = 200_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Watch the memory of a worker and its Redis over many requests; exit status 1 if it grows."""
+    from dataclasses import asdict
+
+    from bench.soak import measure
+
+    with _own_redis("soaking") as (redis_url, folder):
+        found = measure(redis_url, folder, requests=requests)
+    said = {"growth": _rounded(found.growth, 4), "keys_left": found.keys_left, "is_flat": found.is_flat}
+    _show(asdict(found) | said, as_json=as_json)
+    raise typer.Exit(0 if found.is_flat else 1)
+
+
+@app.command()
+def submitting(
+    requests: Annotated[int, typer.Option(help="Requests that each way sends and collects.", min=10)] = 2_000,
+    rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare what many requests cost a producer with stock Celery's loops."""
+    from dataclasses import asdict
+
+    from bench.submitting import measure
+
+    with _own_redis("submitting and collecting") as (redis_url, folder):
+        found = measure(redis_url, folder, requests=requests, rounds=rounds)
+    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
+
+
 @contextmanager
 def _own_redis(doing: str) -> Iterator[tuple[str, Path]]:
     """A Redis for one benchmark, and a folder for its logs; says on a terminal that it takes time."""
@@ -151,3 +250,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(json.dumps(found, indent=2))
     else:
         Console(markup=False).print(found)
+
+
+def _rounded(figures: Mapping[str, float], digits: int = 2) -> dict[str, float]:
+    return {name: round(figure, digits) for name, figure in figures.items()}

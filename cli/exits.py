@@ -9,7 +9,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from protocol.address import BadAddress
 from protocol.errors import QueueUnreachable, RequestError, ResultTimeout, TranscriptionError
+from protocol.signing import BadKeys
 
 
 class Exit(IntEnum):
@@ -41,7 +43,7 @@ class Verbs(TyperGroup):
             raise ended(Exit.UNREACHABLE, error) from None
         except ResultTimeout as error:
             raise ended(Exit.TIMEOUT, error) from None
-        except RequestError as error:
+        except (RequestError, BadAddress, BadKeys) as error:
             raise ended(Exit.USAGE, error) from None
         except TranscriptionError as error:
             raise ended(Exit.FAILED, error) from None

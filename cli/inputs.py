@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 from protocol.errors import RequestError
 
@@ -13,26 +17,54 @@ from protocol.errors import RequestError
 #: is taken for audio. A file that is named itself may be called anything.
 SUFFIXES = frozenset(".wav .flac .ogg .oga .opus .mp3 .m4a .mp4 .webm".split())
 
-Input = Path | tuple[str, RequestError]
+#: What stands for standard input, as everywhere.
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piped:
+    """What came on standard input, as a file that can be read again."""
+
+    file: BinaryIO
+
+    def __str__(self) -> str:
+        return "stdin"
+
+    def again(self) -> BinaryIO:
+        """All of it, from its beginning."""
+        self.file.seek(0)
+        return self.file
+
+
+Input: TypeAlias = Path | Piped | tuple[str, RequestError]
 """A file, or what was given and why there is none."""
 
 
-def find(given: Iterable[str]) -> list[Input]:
-    """The files that `given` names, each once, in this order.
+def find(given: Iterable[str], held: ExitStack) -> list[Input]:
+    """The files that `given` names, each once, in this order; `held` keeps open what must be.
 
     A folder stands for all audio files in it and below, by their suffix, without hidden ones. A pattern
     that no shell has expanded stands for the files and folders that match; ``**`` goes down. What
-    is found in a folder or by a pattern is sorted by name.
+    is found in a folder or by a pattern is sorted by name. ``-`` is standard input, read to its end.
     """
     found: list[Input] = []
     seen = set()
-    for name in given:
-        for one in _stands_for(name):
-            key = os.path.abspath(one) if isinstance(one, Path) else one[0]
+    for name in dict.fromkeys(given):
+        for one in [_piped(held)] if name == STANDARD_INPUT else _stands_for(name):
+            key = os.path.abspath(one) if isinstance(one, Path) else name
             if key not in seen:
                 seen.add(key)
                 found.append(one)
     return found
+
+
+def _piped(held: ExitStack) -> Input:
+    from producer.long_file import opened
+
+    try:
+        return Piped(file=held.enter_context(opened(sys.stdin.buffer)))
+    except RequestError as error:
+        return "stdin", error
 
 
 def _stands_for(name: str) -> Iterator[Input]:

@@ -7,13 +7,14 @@ import typer
 from cli import flower, requests, worker
 from cli.demo.command import demo
 from cli.exits import Verbs
+from cli.wishes import WhisperSpelling
+from cli.zmq.command import zmq
 from protocol.formats import FORMATS
 
 app = typer.Typer(
     name="segue",
     cls=Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help=(
         "Single audio segments in, batched through one speech-to-text engine, transcripts out by request id."
@@ -44,6 +45,7 @@ for verb in (
     demo,
     worker.worker,
     flower.flower,
+    zmq,
     requests.transcribe,
     requests.submit,
     requests.status,
@@ -52,7 +54,10 @@ for verb in (
     requests.queue,
 ):
     takes_more = verb in (worker.worker, flower.flower)
-    app.command(context_settings=_ANY if takes_more else _SPELLING)(verb)
+    takes_wishes = verb in (requests.transcribe, requests.submit)
+    app.command(
+        cls=WhisperSpelling if takes_wishes else None, context_settings=_ANY if takes_more else _SPELLING
+    )(verb)
 
 
 @app.command(context_settings=_ANY, add_help_option=False)
@@ -61,6 +66,14 @@ def config(context: typer.Context) -> None:
     from cli.config import app as verbs
 
     verbs(context.args, prog_name="segue config")
+
+
+@app.command(context_settings=_ANY, add_help_option=False)
+def dead(context: typer.Context) -> None:
+    """Look at what was given up, and let it run again."""
+    from cli.dead import app as verbs
+
+    verbs(context.args, prog_name="segue dead")
 
 
 @app.command(context_settings=_ANY, add_help_option=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.exits import Exit, complain, ended
-from protocol.errors import TranscriptionError
+from protocol.errors import Overloaded, TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH, write
 from protocol.transcript import Transcript
 from protocol.wire import encode_transcript
@@ -135,4 +135,6 @@ def _line(name: str, place: Path | None, outcome: Transcript | TranscriptionErro
             "message": outcome.message,
             "retryable": outcome.retryable,
         }
+        if isinstance(outcome, Overloaded):
+            line["error"]["retry_after"] = outcome.retry_after
     return json.dumps(line, ensure_ascii=False)

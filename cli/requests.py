@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from cli.exits import Exit, complain
-from cli.inputs import Input, find
+from cli.inputs import Input, Piped, find
 from cli.outcomes import collect
 from cli.outputs import Form, Output
-from protocol.errors import RequestError
+from cli.recordings import TOO_LONG_FOR_ONE, SegmentSeconds, begin
+from cli.room import submit_when_room
+from cli.wishes import Wishes, takes_wishes
+from protocol.errors import RequestError, TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
-from protocol.options import Options
-from protocol.request import Priority
+from protocol.request import MAX_SECONDS, Priority, check_conversation
 from protocol.transcript import Status
 
 if TYPE_CHECKING:
-    from producer import Client, Ticket
+    from producer import Client, RecordingTicket, Ticket
+    from producer.given import GivenForOne
 
 Files = Annotated[
     list[str],
     typer.Argument(
         metavar="FILE",
-        help="Audio files, 0.05 to 30 s each: WAV, FLAC, Ogg, MP3, M4A or WebM. Folders stand for all in"
-        " them and below, quoted patterns such as 'calls/**/*.wav' for what matches.",
+        help="Audio files: WAV, FLAC, Ogg, MP3, M4A or WebM. Folders stand for all in"
+        " them and below, quoted patterns such as 'calls/**/*.wav' for what matches, - for standard input.",
     ),
 ]
 RequestIds = Annotated[list[str], typer.Argument(metavar="ID", help="As `segue submit` printed them.")]
-Language = Annotated[
-    str | None, typer.Option(help="Whisper's code, such as en; found out from the audio if not given.")
-]
 Urgency = Annotated[Priority, typer.Option(help="Urgent overtakes normal, normal overtakes bulk.")]
+Deadline = Annotated[
+    float | None,
+    typer.Option(help="When a transcript is late: refused if it cannot start by then.", metavar="SECONDS"),
+]
+Conversation = Annotated[
+    str | None,
+    typer.Option(
+        help="The files are the next turns of it: what was said before is the prompt of each.",
+        metavar="ID",
+    ),
+]
 Written = Annotated[
     Form,
     typer.Option(
@@ -48,24 +61,31 @@ Folder = Annotated[
 JsonLines = Annotated[
     bool, typer.Option("--json", help="Print a line of JSON for each input, failed ones included.")
 ]
-LineWidth = Annotated[int, typer.Option(help="Columns of a line of subtitles.", min=2)]
-LineCount = Annotated[int, typer.Option(help="Lines of a subtitle.", min=1)]
+LineWidth = Annotated[int, typer.Option(help="Columns of a line of subtitles.", min=2, metavar="N")]
+LineCount = Annotated[int, typer.Option(help="Lines of a subtitle.", min=1, metavar="N")]
 RedisUrl = Annotated[
     str | None, typer.Option(help="Where Redis is; else REDIS_URL, else this machine.", metavar="URL")
 ]
 
 
+@takes_wishes
 def transcribe(
     files: Files,
+    wishes: Wishes,
     form: Written = Form.TEXT,
     folder: Folder = None,
     as_json: JsonLines = False,
-    language: Language = None,
     priority: Urgency = Priority.NORMAL,
+    deadline: Deadline = None,
+    conversation: Conversation = None,
     max_line_width: LineWidth = MAX_LINE_WIDTH,
     max_line_count: LineCount = MAX_LINE_COUNT,
+    max_segment_seconds: SegmentSeconds = MAX_SECONDS,
     timeout: Annotated[
-        float | None, typer.Option(help="Seconds to wait in all; else as long as a worker answers.", min=0)
+        float | None,
+        typer.Option(
+            help="How long to wait in all; else as long as a worker answers.", min=0, metavar="SECONDS"
+        ),
     ] = None,
     redis_url: RedisUrl = None,
 ) -> None:
@@ -75,8 +95,9 @@ def transcribe(
     which holds the error. If the wait ends early the requests go on: their ids are on standard error,
     for `segue result`.
     """
-    Options(language=language)
-    inputs = find(files)
+    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
+    given["conversation"] = check_conversation(conversation)
+    give_up_at = _in(timeout)
     output = Output(
         form=form,
         folder=folder,
@@ -84,25 +105,47 @@ def transcribe(
         max_line_width=max_line_width,
         max_line_count=max_line_count,
     )
-    output.prepare(len(inputs))
-    with _client(redis_url) as client:
-        entries = [_submit(client, one, language, priority) for one in inputs]
-        collect(entries, output, timeout, redis_url)
+    with ExitStack() as held:
+        inputs = find(files, held)
+        output.prepare(len(inputs))
+        client = held.enter_context(_client(redis_url))
+        entries = [
+            _begin(client, one, given, give_up_at, redis_url, max_segment_seconds=max_segment_seconds)
+            for one in inputs
+        ]
+        left = None if timeout is None else max(0.0, give_up_at - time.monotonic())
+        collect(entries, output, left, redis_url)
 
 
+@takes_wishes
 def submit(
     files: Files,
-    language: Language = None,
+    wishes: Wishes,
     priority: Urgency = Priority.NORMAL,
+    deadline: Deadline = None,
+    conversation: Conversation = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            help="How long to wait for room in all; else as long as a worker answers.",
+            min=0,
+            metavar="SECONDS",
+        ),
+    ] = None,
     redis_url: RedisUrl = None,
 ) -> None:
-    """Submit audio files and print their request ids, one a line."""
-    Options(language=language)
+    """Submit audio files and print their request ids, one a line.
+
+    While the queue is full, this waits for room.
+    """
+    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
+    given["conversation"] = check_conversation(conversation)
+    give_up_at = _in(timeout)
     failed = False
-    with _client(redis_url) as client:
-        for one in find(files):
-            name, entry = _submit(client, one, language, priority)
-            if isinstance(entry, RequestError):
+    with _client(redis_url) as client, ExitStack() as held:
+        for one in find(files, held):
+            name, entry = _submit(client, one, given, give_up_at, redis_url)
+            if isinstance(entry, TranscriptionError):
                 complain(f"{name}: {entry}")
                 failed = True
             else:
@@ -132,7 +175,7 @@ def result(
     as_json: JsonLines = False,
     max_line_width: LineWidth = MAX_LINE_WIDTH,
     max_line_count: LineCount = MAX_LINE_COUNT,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait in all.", min=0)] = 0.0,
+    timeout: Annotated[float, typer.Option(help="How long to wait in all.", min=0, metavar="SECONDS")] = 0.0,
     redis_url: RedisUrl = None,
 ) -> None:
     """Print the transcripts of requests submitted before."""
@@ -179,15 +222,42 @@ def _client(redis_url: str | None) -> Client:
     return Client(redis_url)
 
 
+def _begin(
+    client: Client,
+    one: Input,
+    given: GivenForOne,
+    give_up_at: float,
+    redis_url: str | None,
+    *,
+    max_segment_seconds: float,
+) -> tuple[str, Ticket | RecordingTicket | TranscriptionError]:
+    """`_submit`, and as a recording what is too long for one request."""
+    name, entry = _submit(client, one, given, give_up_at, redis_url)
+    if isinstance(one, tuple) or not isinstance(entry, RequestError) or entry.code not in TOO_LONG_FOR_ONE:
+        return name, entry
+    # A recording has no deadline: its last part could never start by then.
+    terms = {term: value for term, value in given.items() if term != "deadline"}
+    try:
+        return name, begin(client, _audio(one), max_segment_seconds=max_segment_seconds, **terms)
+    except RequestError as error:
+        return name, error
+
+
 def _submit(
-    client: Client, one: Input, language: str | None, priority: str
-) -> tuple[str, Ticket | RequestError]:
+    client: Client, one: Input, given: GivenForOne, give_up_at: float, redis_url: str | None
+) -> tuple[str, Ticket | TranscriptionError]:
     if isinstance(one, tuple):
         return one
-    try:
-        ticket = client.submit(one, priority=priority, language=language)
-    except RequestError as error:
-        return str(one), error
-    for warning in ticket.warnings:
+    entry = submit_when_room(lambda: client.submit(_audio(one), **given), give_up_at, redis_url)
+    for warning in () if isinstance(entry, TranscriptionError) else entry.warnings:
         complain(f"{one}: {warning}")
-    return str(one), ticket
+    return str(one), entry
+
+
+def _audio(one: Path | Piped) -> Path | BinaryIO:
+    return one.again() if isinstance(one, Piped) else one
+
+
+def _in(timeout: float | None) -> float:
+    """When `timeout` seconds will have passed, on the monotonic clock; None is never."""
+    return float("inf") if timeout is None else time.monotonic() + timeout

@@ -7,23 +7,28 @@ to a thread.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from producer.admission import all_accepted
 from producer.aio_clock import AwaitedClock
+from producer.aio_recording import AsyncRecordingTicket
 from producer.aio_ticket import AsyncTicket, AsyncTicketGroup
 from producer.audio import AudioLike
 from producer.connection import connect_awaited, redis_errors
 from producer.exchange import run_awaited
-from producer.given import GivenForMany, GivenForOne, GivenOptions
+from producer.given import GivenForMany, GivenForOne, GivenOptions, GivenTerms
 from producer.lookout import Lookout
+from producer.offer import enqueue_awaited, offer_once_awaited
 from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
+from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.results import Outcome, depths, statuses
-from producer.submission import PAYLOAD_TTL, Envelope, Terms, chunks, seal, seal_all, submission
-from protocol.errors import RequestError, ResultTimeout
+from producer.submission import PAYLOAD_TTL, Envelope, Terms, check_max_queued, chunks, seal, seal_all
+from protocol.errors import ResultTimeout, TranscriptionError
 from protocol.options import Options
-from protocol.request import Encoding, Priority, check_request_id
+from protocol.request import MAX_SECONDS, Encoding, Priority, check_request_id
 from protocol.transcript import Status, Transcript
 
 
@@ -31,7 +36,12 @@ class AsyncClient:
     """The way in for coroutines: for one event loop, safe to share between its tasks."""
 
     def __init__(
-        self, redis_url: str | None = None, *, defaults: Options | None = None, payload_ttl: int = PAYLOAD_TTL
+        self,
+        redis_url: str | None = None,
+        *,
+        defaults: Options | None = None,
+        payload_ttl: int = PAYLOAD_TTL,
+        max_queued: int | None = None,
     ) -> None:
         """Connects when first used; the arguments are those of `Client`."""
         self._connection = connect_awaited(redis_url)
@@ -39,6 +49,7 @@ class AsyncClient:
         self._lookout = Lookout(self._connection)
         self._defaults = defaults.changes() if defaults else {}
         self._payload_ttl = payload_ttl
+        self._max_queued = check_max_queued(max_queued)
 
     async def __aenter__(self) -> Self:
         return self
@@ -60,16 +71,24 @@ class AsyncClient:
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
         request_id: str | None = None,
+        deadline: float | None = None,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
+        conversation: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicket:
         """Enqueue one audio segment; see `Client.submit`."""
         terms = self._terms(
-            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+            options,
+            sample_rate=sample_rate,
+            priority=priority,
+            deadline=deadline,
+            expires=expires,
+            encoding=encoding,
+            conversation=conversation,
         )
         envelope = await asyncio.to_thread(seal, audio, request_id, terms, await self._clock.now())
-        await run_awaited(self._connection, submission([envelope]))
+        all_accepted(await offer_once_awaited(self._connection, [envelope], self._max_queued))
         return self._ticket(envelope)
 
     async def submit_many(
@@ -79,20 +98,51 @@ class AsyncClient:
         request_ids: Sequence[str] | None = None,
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
+        deadline: float | None = None,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
+        conversation: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicketGroup:
         """Enqueue many audio segments under the same options; see `Client.submit_many`."""
         terms = self._terms(
-            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+            options,
+            sample_rate=sample_rate,
+            priority=priority,
+            deadline=deadline,
+            expires=expires,
+            encoding=encoding,
+            conversation=conversation,
         )
         tickets: list[AsyncTicket] = []
         for chunk in chunks(audios, request_ids):
             sealed = await asyncio.to_thread(seal_all, chunk, terms, await self._clock.now())
-            await run_awaited(self._connection, submission(sealed))
+            all_accepted(await offer_once_awaited(self._connection, sealed, self._max_queued))
             tickets += map(self._ticket, sealed)
         return AsyncTicketGroup(self._connection, tickets)
+
+    async def submit_recording(
+        self,
+        audio: AudioLike,
+        *,
+        request_id: str | None = None,
+        split: Split = "vad",
+        max_segment_seconds: float = MAX_SECONDS,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        **given: Unpack[GivenTerms],
+    ) -> AsyncRecordingTicket:
+        """Begin with sound of any length; see `Client.submit_recording`."""
+        plan = Plan(split=split, max_segment_seconds=max_segment_seconds, max_in_flight=max_in_flight)
+        language = self._terms(given).options.language  # refuses whatever is wrong before anything is read
+        rate = given.pop("sample_rate", None)
+        reading = Reading(audio, plan=plan, request_id=request_id, sample_rate=rate, language=language)
+        ticket = AsyncRecordingTicket(self, self._connection, reading.request_id, reading, given)
+        await ticket.begin()
+        return ticket
+
+    def get_recording(self, request_id: str) -> AsyncRecordingTicket:
+        """The ticket of a recording that another process has begun; nothing to await but the ticket."""
+        return AsyncRecordingTicket(self, self._connection, check_request_id(request_id))
 
     async def transcribe(
         self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
@@ -112,16 +162,17 @@ class AsyncClient:
         """Submit audio segments and wait for all, errors in place; see `Client.transcribe_batch`."""
         request_ids = given.pop("request_ids", None)
         terms = self._terms(given)
-        entries: list[AsyncTicket | RequestError] = []
+        give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        entries: list[AsyncTicket | TranscriptionError] = []
         for chunk in chunks(audios, request_ids):
             now = await self._clock.now()
             sealed = await asyncio.to_thread(seal_all, chunk, terms, now, errors_in_place=True)
-            await run_awaited(self._connection, submission(sealed))
-            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in sealed]
+            offered = await enqueue_awaited(self._connection, sealed, self._max_queued, give_up_at)
+            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in offered]
         group = AsyncTicketGroup(self._connection, [one for one in entries if isinstance(one, AsyncTicket)])
         ended: dict[str, Outcome] = {}
         try:
-            async for ticket, outcome in group.as_completed(timeout):
+            async for ticket, outcome in group.as_completed(give_up_at - time.monotonic()):
                 ended[ticket.request_id] = outcome
                 if progress:
                     progress(len(entries) - len(group) + len(ended), len(entries))

@@ -10,10 +10,10 @@ import redis.asyncio
 
 from producer.exchange import run_awaited
 from producer.lookout import Lookout
-from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order
-from producer.results import Outcome, cancellation, outcomes, statuses, withdrawal
+from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
+from producer.results import Outcome, cancellation, endings, outcomes, statuses, withdrawal
 from producer.submission import PAYLOAD_TTL
-from protocol.errors import ResultTimeout, TranscriptionError
+from protocol.errors import TranscriptionError
 from protocol.transcript import Status, Transcript
 
 
@@ -47,8 +47,8 @@ class AsyncTicket:
         return (await run_awaited(self._connection, statuses([self.request_id])))[0]
 
     async def ready(self) -> bool:
-        """Whether there is a result, good or bad."""
-        return await self._look() is not None
+        """Whether `result` has something to say; see `Ticket.ready`."""
+        return (await run_awaited(self._connection, endings([self.request_id])))[0] is not None
 
     async def result(self, timeout: float | None = None) -> Transcript:
         """The transcript, within `timeout` seconds (None: 600 s; 0: look once); see `Ticket.result`."""
@@ -56,12 +56,9 @@ class AsyncTicket:
         if timeout > 0:
             outcome = await self._lookout.outcome(self.request_id, timeout)
         else:
-            outcome = await self._look()
+            outcome = (await run_awaited(self._connection, outcomes([self.request_id])))[0]
         if outcome is None:
-            status = await self.status()
-            raise ResultTimeout(
-                f"no result for request {self.request_id} within {timeout:g} s; it is {status}"
-            )
+            raise no_result(self.request_id, await self.status(), timeout)
         if isinstance(outcome, TranscriptionError):
             raise outcome
         return outcome
@@ -72,9 +69,6 @@ class AsyncTicket:
         if not waited:
             await run_awaited(self._connection, withdrawal(self.request_id))
         return waited
-
-    async def _look(self) -> Outcome | None:
-        return (await run_awaited(self._connection, outcomes([self.request_id])))[0]
 
 
 class AsyncTicketGroup:
@@ -99,7 +93,7 @@ class AsyncTicketGroup:
         give_up_at = clock.time() + (DEFAULT_TIMEOUT if timeout is None else timeout)
         pending = Pending(self.tickets)
         while pending:
-            found = await run_awaited(self._connection, outcomes(pending.request_ids))
+            found = await run_awaited(self._connection, pending.look())
             for ended in pending.ended(found):
                 yield ended
             if pending and clock.time() > give_up_at:

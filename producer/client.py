@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
+from producer.admission import all_accepted
 from producer.audio import AudioLike
 from producer.connection import connect, redis_errors
 from producer.exchange import run
-from producer.given import GivenForMany, GivenForOne, GivenOptions
+from producer.given import GivenForMany, GivenForOne, GivenOptions, GivenTerms
+from producer.offer import enqueue, offer_once
 from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
+from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
+from producer.recording import RecordingTicket
 from producer.results import Outcome, depths, statuses
-from producer.submission import PAYLOAD_TTL, Envelope, Terms, chunks, seal, seal_all, submission
+from producer.submission import PAYLOAD_TTL, Envelope, Terms, check_max_queued, chunks, seal, seal_all
 from producer.ticket import Ticket, TicketGroup
 from protocol.clock import SharedClock
-from protocol.errors import RequestError, ResultTimeout
+from protocol.errors import ResultTimeout, TranscriptionError
 from protocol.options import Options
-from protocol.request import Encoding, Priority, check_request_id
+from protocol.request import MAX_SECONDS, Encoding, Priority, check_request_id
 from protocol.transcript import Status, Transcript
 
 
@@ -25,7 +30,12 @@ class Client:
     """The way in for callers: one connection pool, no thread, safe to share between threads."""
 
     def __init__(
-        self, redis_url: str | None = None, *, defaults: Options | None = None, payload_ttl: int = PAYLOAD_TTL
+        self,
+        redis_url: str | None = None,
+        *,
+        defaults: Options | None = None,
+        payload_ttl: int = PAYLOAD_TTL,
+        max_queued: int | None = None,
     ) -> None:
         """Connects when first used.
 
@@ -33,11 +43,14 @@ class Client:
             redis_url: None reads ``REDIS_URL`` from the environment, else redis://127.0.0.1:6379/0.
             defaults: options for requests that do not say otherwise.
             payload_ttl: seconds that the audio of a request waits for a worker.
+            max_queued: how many requests of a priority may wait when this client sends another; None
+                leaves it to the operator's limit, which holds anyway.
         """
         self._connection = connect(redis_url)
         self._clock = SharedClock(self._read_clock)
         self._defaults = defaults.changes() if defaults else {}
         self._payload_ttl = payload_ttl
+        self._max_queued = check_max_queued(max_queued)
 
     def __enter__(self) -> Self:
         return self
@@ -58,8 +71,10 @@ class Client:
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
         request_id: str | None = None,
+        deadline: float | None = None,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
+        conversation: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> Ticket:
         """Enqueue one audio segment.
@@ -69,22 +84,36 @@ class Client:
                 samples, shape ``[n]`` or with up to 8 channels, alone or as ``(array, sample_rate)``.
             sample_rate: of an array, in Hz; None means 16 000.
             priority: ``"urgent"``, ``"normal"`` or ``"bulk"``.
-            request_id: by which the result is known; None makes one.
+            request_id: by which the result is known; None makes one. Sent again with the same audio and
+                options it is the same request, of which this is the ticket; its priority stays.
+            deadline: seconds after which the transcript is late. What cannot start by then, as far as
+                the workers' speed tells, is refused; what turns out late goes after the others.
             expires: seconds after which it is no longer worth starting.
             encoding: how the audio waits in Redis: ``"pcm_s16le"``, or ``"flac"`` at about half the
                 size for some milliseconds of work on each side.
+            conversation: of which this is the next turn: it runs when the turns before it have ended, and
+                their text is its prompt; 1 to 128 letters, digits, '_' or '-'.
             options: see `protocol.options.Options`.
 
         Raises:
-            RequestError: something about the audio or the options is wrong; the message says what.
-            Overloaded: Redis has no room.
+            RequestError: something about the audio or the options is wrong; the message says what. Or
+                the id stands for another content already (`ID_CONFLICT`).
+            Overloaded: too much waits, or too long for the deadline, or Redis is full; nothing of it is
+                kept. `retry_after` says in how many seconds again may help.
+            DeadlineExceeded: the deadline passed while the audio was read.
             QueueUnreachable: Redis does not answer; whether the request arrived is unknown.
         """
         terms = self._terms(
-            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+            options,
+            sample_rate=sample_rate,
+            priority=priority,
+            deadline=deadline,
+            expires=expires,
+            encoding=encoding,
+            conversation=conversation,
         )
         envelope = seal(audio, request_id, terms, self._clock.now())
-        run(self._connection, submission([envelope]))
+        all_accepted(offer_once(self._connection, [envelope], self._max_queued))
         return self._ticket(envelope)
 
     def submit_many(
@@ -94,23 +123,74 @@ class Client:
         request_ids: Sequence[str] | None = None,
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
+        deadline: float | None = None,
         expires: float | None = None,
         encoding: str = Encoding.PCM,
+        conversation: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> TicketGroup:
         """Enqueue many audio segments under the same options, in few round trips.
 
-        Raises as `submit` does; audio segments of earlier chunks of 64 are then enqueued already.
+        With a `conversation` they are its next turns, in order.
+
+        Raises as `submit` does, for the first that is refused. All else of its chunk of 64 that fitted,
+        and the chunks before, are then enqueued: with `request_ids`, the same call sends only the rest.
         """
         terms = self._terms(
-            options, sample_rate=sample_rate, priority=priority, expires=expires, encoding=encoding
+            options,
+            sample_rate=sample_rate,
+            priority=priority,
+            deadline=deadline,
+            expires=expires,
+            encoding=encoding,
+            conversation=conversation,
         )
         tickets: list[Ticket] = []
         for chunk in chunks(audios, request_ids):
             sealed = seal_all(chunk, terms, self._clock.now())
-            run(self._connection, submission(sealed))
+            all_accepted(offer_once(self._connection, sealed, self._max_queued))
             tickets += map(self._ticket, sealed)
         return TicketGroup(self._connection, tickets)
+
+    def submit_recording(
+        self,
+        audio: AudioLike,
+        *,
+        request_id: str | None = None,
+        split: Split = "vad",
+        max_segment_seconds: float = MAX_SECONDS,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        **given: Unpack[GivenTerms],
+    ) -> RecordingTicket:
+        """Begin with sound of any length: cut in its pauses, transcribed in parts, put together in order.
+
+        Returns with the first part enqueued; who waits on the ticket moves the rest on.
+
+        Args:
+            audio: as for `submit`, up to 24 h; files are read as they go, not into memory.
+            request_id: up to 120 characters; the parts are ``<id>-0001`` and so on. Begun again with the
+                same id, sound and options, only what has no result yet is transcribed.
+            split: ``"vad"``, where the Silero model hears nobody (where it is installed, else as
+                ``"energy"``), ``"energy"``, where it is quiet, or ``"fixed"``, wherever a part is full.
+            max_segment_seconds: longest part, 1 to 30 s.
+            max_in_flight: how many parts wait or run at a time.
+            given: options, priority and the like, as for `submit`, for every part.
+
+        Raises:
+            RequestError: nothing of it can be read, or an option is wrong.
+            QueueUnreachable: Redis does not answer.
+        """
+        plan = Plan(split=split, max_segment_seconds=max_segment_seconds, max_in_flight=max_in_flight)
+        language = self._terms(given).options.language  # refuses whatever is wrong before anything is read
+        rate = given.pop("sample_rate", None)
+        reading = Reading(audio, plan=plan, request_id=request_id, sample_rate=rate, language=language)
+        ticket = RecordingTicket(self, self._connection, reading.request_id, reading, given)
+        ticket.begin()
+        return ticket
+
+    def get_recording(self, request_id: str) -> RecordingTicket:
+        """The ticket of a recording that another process has begun, to collect or to cancel it."""
+        return RecordingTicket(self, self._connection, check_request_id(request_id))
 
     def transcribe(
         self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
@@ -128,24 +208,26 @@ class Client:
     ) -> list[Outcome]:
         """Submit audio segments and wait for all; one that fails has its error in its place.
 
-        That goes for audio that cannot be read, and for what has no result after `timeout` seconds in
-        all: a `ResultTimeout`, and the request goes on. `progress` is as in `TicketGroup.results`.
+        That goes for audio that cannot be read, for what found no room in the queue within `timeout`
+        seconds in all (`Overloaded`), and for what has no result by then: a `ResultTimeout`, and the
+        request goes on. `progress` is as in `TicketGroup.results`.
 
         Raises:
             RequestError: an option is wrong, so that nothing was enqueued, or ids are missing.
-            Overloaded, QueueUnreachable: as `submit` does; what was enqueued goes on.
+            QueueUnreachable: as `submit` does; what was enqueued goes on.
         """
         request_ids = given.pop("request_ids", None)
         terms = self._terms(given)
-        entries: list[Ticket | RequestError] = []
+        give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        entries: list[Ticket | TranscriptionError] = []
         for chunk in chunks(audios, request_ids):
             sealed = seal_all(chunk, terms, self._clock.now(), errors_in_place=True)
-            run(self._connection, submission(sealed))
-            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in sealed]
+            offered = enqueue(self._connection, sealed, self._max_queued, give_up_at)
+            entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in offered]
         group = TicketGroup(self._connection, [one for one in entries if isinstance(one, Ticket)])
         ended: dict[str, Outcome] = {}
         try:
-            for ticket, outcome in group.as_completed(timeout):
+            for ticket, outcome in group.as_completed(give_up_at - time.monotonic()):
                 ended[ticket.request_id] = outcome
                 if progress:
                     progress(len(entries) - len(group) + len(ended), len(entries))

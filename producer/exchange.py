@@ -7,7 +7,9 @@ its caller's thread, `AsyncClient` awaits them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha1
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import redis
@@ -29,6 +31,21 @@ class Exchange(Generic[Answer]):
     read: Callable[[list[Any]], Answer]
     transaction: bool = False
     """Whether all happens at one instant, or not at all."""
+    script: str | None = None
+    """What the only command, an ``EVALSHA``, runs: sent in its place where Redis does not know it yet."""
+
+    @classmethod
+    def of_script(
+        cls, script: str, keys: Sequence[str], args: Sequence[Any], read: Callable[[Any], Answer]
+    ) -> Exchange[Answer]:
+        """Run a Lua script by its digest, so that its text goes over the wire once in Redis's life."""
+        command = ("EVALSHA", _digest(script), len(keys), *keys, *args)
+        return cls(commands=[command], read=lambda answers: read(answers[0]), script=script)
+
+    def in_full(self) -> Exchange[Answer]:
+        """The same for a Redis that does not know the script: with its text, which Redis then keeps."""
+        command = self.commands[0]
+        return replace(self, commands=[("EVAL", self.script, *command[2:])])
 
 
 def run(connection: redis.Redis, exchange: Exchange[Answer]) -> Answer:
@@ -40,9 +57,11 @@ def run(connection: redis.Redis, exchange: Exchange[Answer]) -> Answer:
     """
     if not exchange.commands:
         return exchange.read([])
-    with redis_errors(), connection.pipeline(transaction=exchange.transaction) as pipe:
-        _fill(pipe, exchange.commands)
-        answers = pipe.execute()
+    with redis_errors():
+        try:
+            answers = _send(connection, exchange)
+        except redis.exceptions.NoScriptError:
+            answers = _send(connection, exchange.in_full())
     return exchange.read(answers)
 
 
@@ -51,13 +70,38 @@ async def run_awaited(connection: redis.asyncio.Redis, exchange: Exchange[Answer
     if not exchange.commands:
         return exchange.read([])
     with redis_errors():
-        async with connection.pipeline(transaction=exchange.transaction) as pipe:
-            _fill(pipe, exchange.commands)
-            answers = await pipe.execute()
+        try:
+            answers = await _send_awaited(connection, exchange)
+        except redis.exceptions.NoScriptError:
+            answers = await _send_awaited(connection, exchange.in_full())
     return exchange.read(answers)
+
+
+def _send(connection: Any, exchange: Exchange[Any]) -> list[Any]:
+    if exchange.script is not None:
+        return [connection.execute_command(*exchange.commands[0])]
+    with connection.pipeline(transaction=exchange.transaction) as pipe:
+        _fill(pipe, exchange.commands)
+        answers: list[Any] = pipe.execute()
+    return answers
+
+
+async def _send_awaited(connection: Any, exchange: Exchange[Any]) -> list[Any]:
+    if exchange.script is not None:
+        return [await connection.execute_command(*exchange.commands[0])]
+    async with connection.pipeline(transaction=exchange.transaction) as pipe:
+        _fill(pipe, exchange.commands)
+        answers: list[Any] = await pipe.execute()
+    return answers
 
 
 def _fill(pipe: Any, commands: Sequence[Command]) -> None:
     """Put `commands` into a pipeline of either client: both only keep them until `execute`."""
     for command in commands:
         pipe.execute_command(*command)
+
+
+@lru_cache
+def _digest(script: str) -> str:
+    """By which Redis knows a script that it has been sent."""
+    return sha1(script.encode(), usedforsecurity=False).hexdigest()

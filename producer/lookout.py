@@ -7,8 +7,8 @@ import asyncio
 import redis.asyncio
 
 from producer.exchange import run_awaited
-from producer.pending import PAUSE_MIN
-from producer.results import Outcome, outcomes
+from producer.pending import PAUSE_MIN, Looks
+from producer.results import Outcome
 from protocol.errors import QueueUnreachable, TranscriptionError
 
 #: Longest pause between two looks, in seconds: grows to this while nothing comes. Half of it is what a
@@ -32,6 +32,7 @@ class Lookout:
         self._waiting: dict[str, list[asyncio.Future[Outcome]]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._pause = PAUSE_MIN
+        self._looks = Looks()
 
     async def outcome(self, request_id: str, timeout: float) -> Outcome | None:
         """How the request ended; None if it has not within `timeout` seconds. Raises `QueueUnreachable`."""
@@ -59,7 +60,7 @@ class Lookout:
         while self._waiting:
             request_ids = list(self._waiting)
             try:
-                found = await run_awaited(self._connection, outcomes(request_ids))
+                found = await run_awaited(self._connection, self._looks.next(request_ids))
             except TranscriptionError as error:
                 self._fail(error)
                 return
@@ -70,7 +71,9 @@ class Lookout:
 
     def _next_pause(self, something_came: bool) -> float:
         self._pause = PAUSE_MIN if something_came else min(2 * self._pause, PAUSE_MAX)
-        return self._pause + PAUSE_EACH * len(self._waiting)
+        pause = self._pause + PAUSE_EACH * len(self._waiting)
+        self._looks.pause(pause)
+        return pause
 
     def _tell(self, request_id: str, outcome: Outcome) -> None:
         for future in self._waiting.pop(request_id, ()):

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from protocol.request import Request
 from protocol.routing import PRIORITY_NUMBERS, QUEUE, TASK_NAME
+from protocol.signing import Keys, sign
 from protocol.wire import encode_request
 
 #: What stands for the arguments wherever Celery shows them.
@@ -23,15 +24,18 @@ HIDDEN = "<hidden>"
 _NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 
-def task_message(request: Request, *, expires_at: float | None = None) -> bytes:
-    """What to push on the queue's list for `request`.
+def task_message(request: Request, *, expires_at: float | None = None, keys: Keys | None = None) -> bytes:
+    """What to push on the queue's list for `request`, signed if there are `keys`.
 
     `expires_at` is in seconds since the epoch; a worker that first sees the request later drops it.
     """
+    arguments = encode_request(request)
+    if keys is not None:
+        arguments["signature"] = sign(keys, request.request_id, arguments)
     expires = datetime.fromtimestamp(expires_at, UTC).isoformat() if expires_at is not None else None
     return json.dumps(
         {
-            "body": json.dumps([[], encode_request(request), _NO_EMBED]),
+            "body": json.dumps([[], arguments, _NO_EMBED]),
             "content-encoding": "utf-8",
             "content-type": "application/json",
             "headers": {

@@ -3,43 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
 
 from producer.exchange import Exchange
-from protocol.errors import Cancelled, DeadlineExceeded, EngineError, TranscriptionError
+from protocol.errors import Cancelled, DeadlineExceeded, EngineError, RequestError, TranscriptionError
 from protocol.request import Priority
-from protocol.routing import cancel_key, payload_key, queue_key, result_key
+from protocol.routing import cancel_key, id_key, payload_key, queue_key, result_key
 from protocol.transcript import Status, Transcript
 from protocol.wire import decode_error, decode_transcript
 
 Outcome: TypeAlias = Transcript | TranscriptionError
 """How a request ended."""
 
+Said = TypeVar("Said")
+
 #: Celery's states (`celery.states`) of a request that has no final result yet.
 _STATUS = {"PENDING": Status.QUEUED, "RETRY": Status.QUEUED, "STARTED": Status.RUNNING}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a look has found of one request."""
+
+    meta: dict[str, Any] | None
+    """What Celery's result backend holds of it; None if there is nothing."""
+    is_cancelled: bool
+    waits: bool = True
+    """Whether its audio is there."""
+    is_known: bool = True
+    """Whether its id was accepted, however long ago."""
+
+    @property
+    def status(self) -> Status:
+        """Where the request is."""
+        if self.meta is None:
+            return self._without_state()
+        state = self.meta.get("status")
+        if state == "SUCCESS":
+            return Status.COMPLETED
+        if state == "REVOKED":
+            return Status.EXPIRED if _has_expired(self.meta) else Status.CANCELLED
+        status = _STATUS.get(str(state), Status.FAILED)
+        return Status.CANCELLED if self.is_cancelled and status is Status.QUEUED else status
+
+    def _without_state(self) -> Status:
+        if not self.waits and not self.is_known:
+            return Status.UNKNOWN
+        if self.is_cancelled:
+            return Status.CANCELLED
+        return Status.QUEUED if self.waits else Status.EXPIRED
+
+
 def outcomes(request_ids: Sequence[str]) -> Exchange[list[Outcome | None]]:
-    """How each request ended; None for those that have not."""
+    """How each request ended; None for those that have not, or of which nothing is kept. A cheap look."""
 
     def read(answers: list[Any]) -> list[Outcome | None]:
         stored, marks = answers or ([], [])
-        return [_outcome(_meta(one), mark) for one, mark in zip(stored, marks, strict=True)]
+        return [
+            _outcome(name, _Found(meta=_meta(one), is_cancelled=mark is not None))
+            for name, one, mark in zip(request_ids, stored, marks, strict=True)
+        ]
 
     return Exchange(commands=_lookups(request_ids), read=read)
 
 
+def endings(request_ids: Sequence[str]) -> Exchange[list[Outcome | None]]:
+    """As `outcomes`, and a request of which nothing is kept any more has ended too. A thorough look."""
+    return _thorough(request_ids, _outcome)
+
+
 def statuses(request_ids: Sequence[str]) -> Exchange[list[Status]]:
     """Where each request is."""
-    waiting = [("EXISTS", payload_key(request_id)) for request_id in request_ids]
-
-    def read(answers: list[Any]) -> list[Status]:
-        stored, marks, *audio = answers or ([], [])
-        found = zip(stored, marks, audio, strict=True)
-        return [_status(_meta(one), mark is not None, bool(waits)) for one, mark, waits in found]
-
-    return Exchange(commands=[*_lookups(request_ids), *waiting], read=read)
+    return _thorough(request_ids, lambda _, found: found.status)
 
 
 def cancellation(request_id: str, payload_ttl: int) -> Exchange[bool]:
@@ -51,7 +88,8 @@ def cancellation(request_id: str, payload_ttl: int) -> Exchange[bool]:
 
     def read(answers: list[Any]) -> bool:
         stored, waits, _ = answers
-        return _status(_meta(stored), False, bool(waits)) is Status.QUEUED
+        found = _Found(meta=_meta(stored), is_cancelled=False, waits=bool(waits))
+        return found.status is Status.QUEUED
 
     commands = [
         ("GET", result_key(request_id)),
@@ -75,6 +113,24 @@ def depths() -> Exchange[dict[str, int]]:
     )
 
 
+def _thorough(request_ids: Sequence[str], say: Callable[[str, _Found], Said]) -> Exchange[list[Said]]:
+    """What `say` makes of each request, all looked at in one instant: between two, one may be settled."""
+
+    def read(answers: list[Any]) -> list[Said]:
+        stored, marks, ids, *audio = answers or ([], [], [])
+        found = (
+            _Found(
+                meta=_meta(one), is_cancelled=mark is not None, is_known=known is not None, waits=bool(waits)
+            )
+            for one, mark, known, waits in zip(stored, marks, ids, audio, strict=True)
+        )
+        return [say(name, one) for name, one in zip(request_ids, found, strict=True)]
+
+    audio = [("EXISTS", payload_key(request_id)) for request_id in request_ids]
+    commands = [*_lookups(request_ids), ("MGET", *map(id_key, request_ids)), *audio] if request_ids else []
+    return Exchange(commands=commands, read=read, transaction=True)
+
+
 def _lookups(request_ids: Sequence[str]) -> list[tuple[Any, ...]]:
     """Commands for the stored states and the marks of all requests."""
     if not request_ids:
@@ -93,27 +149,22 @@ def _meta(stored: bytes | None) -> dict[str, Any] | None:
     return meta if isinstance(meta, dict) else {}
 
 
-def _status(meta: dict[str, Any] | None, cancelled: bool, waits: bool) -> Status:
-    state = meta.get("status") if meta is not None else "PENDING" if waits else None
-    if meta is None and state is None:
-        return Status.UNKNOWN
-    if state == "SUCCESS":
-        return Status.COMPLETED
-    if state == "REVOKED":
-        return Status.EXPIRED if _has_expired(meta or {}) else Status.CANCELLED
-    status = _STATUS.get(str(state), Status.FAILED)
-    return Status.CANCELLED if cancelled and status is Status.QUEUED else status
-
-
-def _outcome(meta: dict[str, Any] | None, mark: bytes | None) -> Outcome | None:
-    status = _status(meta, mark is not None, True)
-    if status in (Status.QUEUED, Status.RUNNING):
+def _outcome(request_id: str, found: _Found) -> Outcome | None:
+    status = found.status
+    if status in (Status.QUEUED, Status.RUNNING, Status.UNKNOWN):
         return None
     if status is Status.CANCELLED:
         return Cancelled("the request was cancelled")
+    if found.meta is None:
+        return result_expired(request_id)
     if status is Status.EXPIRED:
         return DeadlineExceeded("the request expired before it reached the engine")
-    return _finished(meta or {})
+    return _finished(found.meta)
+
+
+def result_expired(request_id: str) -> RequestError:
+    """The error for a request of which neither result nor audio is kept any more."""
+    return RequestError(f"nothing is kept of request {request_id} any more", "RESULT_EXPIRED")
 
 
 def _finished(meta: dict[str, Any]) -> Outcome:

@@ -1,4 +1,4 @@
-"""Audio segments → the commands that enqueue them, each with its payload in one transaction."""
+"""Audio segments → envelopes: message, payload and what the content is known by, ready to be sent."""
 
 from __future__ import annotations
 
@@ -9,19 +9,32 @@ from typing import Any, Literal, TypeAlias, overload
 from uuid import uuid4
 
 from producer.audio import AudioLike, encode_payload, read_audio
-from producer.exchange import Command, Exchange
+from producer.content import digest
 from producer.message import task_message
 from protocol.errors import RequestError
 from protocol.options import Options
-from protocol.request import Encoding, Payload, Priority, Request, check_priority, check_request_id
-from protocol.routing import payload_key, queue_key
+from protocol.request import (
+    Encoding,
+    Payload,
+    Priority,
+    Request,
+    check_conversation,
+    check_priority,
+    check_request_id,
+)
+from protocol.routing import payload_key
+from protocol.signing import digest_of, keys_from_environment
 
 #: How long audio waits for a worker, in seconds, before Redis drops it and the request fails with
 #: `PAYLOAD_EXPIRED`: as long as Celery keeps results.
 PAYLOAD_TTL = 86_400
 
-#: Requests per round trip of `submit_many`: 64 segments of 10 s are 20 MB, which one transaction
-#: writes in tens of milliseconds without keeping Redis from its other clients for long.
+#: Farthest that a deadline or an expiry may lie ahead, in seconds: a year. Nobody means more, and a time in
+#: milliseconds or of year 9999 is then a mistake that is told.
+MOST_AHEAD = 365 * 86_400
+
+#: Requests that `submit_many` reads, and has in memory, before it sends them: 64 segments of 10 s are 20 MB.
+#: Short ones go in one round trip, which this many make cheap for each.
 CHUNK = 64
 
 Named: TypeAlias = tuple[AudioLike, str | None]
@@ -37,8 +50,11 @@ class Terms:
     encoding: Encoding
     expires: float | None
     """Seconds after which a request is no longer worth starting."""
+    deadline: float | None
+    """Seconds after which a transcript is late."""
     sample_rate: int | None
     payload_ttl: int
+    conversation: str | None
 
     @classmethod
     def of(cls, given: Mapping[str, Any], defaults: Mapping[str, Any], payload_ttl: int) -> Terms:
@@ -51,8 +67,10 @@ class Terms:
         return cls(
             sample_rate=options.pop("sample_rate", None),
             priority=check_priority(options.pop("priority", Priority.NORMAL)),
-            expires=_check_expires(options.pop("expires", None)),
+            expires=_check_ahead("expires", options.pop("expires", None)),
+            deadline=_check_ahead("deadline", options.pop("deadline", None)),
             encoding=_check_encoding(options.pop("encoding", Encoding.PCM)),
+            conversation=check_conversation(options.pop("conversation", None)),
             options=Options.of(options),
             payload_ttl=payload_ttl,
         )
@@ -64,7 +82,15 @@ class Envelope:
 
     request_id: str
     warnings: tuple[str, ...]
-    commands: tuple[Command, ...] = field(repr=False)
+    priority: Priority
+    deadline_at: float | None
+    """In seconds on Redis's clock."""
+    payload_ttl: int
+    conversation: str | None
+    digest: bytes = field(repr=False)
+    """What the content is known by; empty if the id was made for it, so that nobody will send it again."""
+    message: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
 
 
 def chunks(audios: Iterable[AudioLike], request_ids: Sequence[str] | None) -> Iterator[list[Named]]:
@@ -84,22 +110,35 @@ def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> 
     Raises:
         RequestError: something about the audio or the id is wrong.
     """
-    request_id = uuid4().hex if request_id is None else check_request_id(request_id)
-    read = read_audio(audio, sample_rate=terms.sample_rate)
-    key = payload_key(request_id)
+    name = uuid4().hex if request_id is None else check_request_id(request_id)
+    read, keys = read_audio(audio, sample_rate=terms.sample_rate), keys_from_environment()
+    payload = encode_payload(read.samples, terms.encoding)
     request = Request(
-        request_id=request_id,
-        payload=Payload(encoding=terms.encoding, samples=len(read.samples), key=key),
+        request_id=name,
+        payload=Payload(
+            encoding=terms.encoding,
+            samples=len(read.samples),
+            key=payload_key(name),
+            digest=None if keys is None else digest_of(payload),
+        ),
         options=terms.options,
         priority=terms.priority,
         submitted_at=now,
+        deadline_at=None if terms.deadline is None else now + terms.deadline,
+        conversation=terms.conversation,
     )
     expires_at = None if terms.expires is None else now + terms.expires
-    commands = (
-        ("SET", key, encode_payload(read.samples, terms.encoding), "EX", terms.payload_ttl),
-        ("LPUSH", queue_key(terms.priority), task_message(request, expires_at=expires_at)),
+    return Envelope(
+        request_id=name,
+        warnings=read.warnings,
+        priority=terms.priority,
+        deadline_at=request.deadline_at,
+        payload_ttl=terms.payload_ttl,
+        conversation=terms.conversation,
+        digest=b"" if request_id is None else digest(read.samples, terms.options, terms.conversation),
+        message=task_message(request, expires_at=expires_at, keys=keys),
+        payload=payload,
     )
-    return Envelope(request_id=request_id, warnings=read.warnings, commands=commands)
 
 
 @overload
@@ -125,10 +164,13 @@ def seal_all(
     return sealed
 
 
-def submission(sealed: Iterable[Envelope | RequestError]) -> Exchange[None]:
-    """Enqueue the requests of these envelopes, all of them or none."""
-    commands = [command for one in sealed if isinstance(one, Envelope) for command in one.commands]
-    return Exchange(commands=commands, read=lambda _: None, transaction=True)
+def check_max_queued(most: object) -> int | None:
+    """Return `most` if so many requests may wait, or None for any number; else raise `RequestError`."""
+    if most is None:
+        return None
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise RequestError(f"max_queued is {repr(most)[:40]}: expected a whole number above 0", "BAD_OPTION")
+    return most
 
 
 def _check_encoding(encoding: object) -> Encoding:
@@ -140,15 +182,12 @@ def _check_encoding(encoding: object) -> Encoding:
         ) from None
 
 
-def _check_expires(expires: object) -> float | None:
-    if expires is None:
+def _check_ahead(name: str, seconds: object) -> float | None:
+    if seconds is None:
         return None
-    if (
-        isinstance(expires, bool)
-        or not isinstance(expires, int | float)
-        or not 0 < expires <= PAYLOAD_TTL * 365
-    ):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MOST_AHEAD:
         raise RequestError(
-            f"expires is {repr(expires)[:40]}: expected seconds from now, more than 0", "BAD_DEADLINE"
+            f"{name} is {repr(seconds)[:40]}: expected seconds from now, above 0 and at most {MOST_AHEAD}",
+            "BAD_DEADLINE",
         )
-    return expires
+    return seconds

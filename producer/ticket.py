@@ -11,10 +11,10 @@ from redis.client import PubSub
 
 from producer.connection import redis_errors
 from producer.exchange import run
-from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order
-from producer.results import Outcome, cancellation, outcomes, statuses, withdrawal
+from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
+from producer.results import Outcome, cancellation, endings, outcomes, statuses, withdrawal
 from producer.submission import PAYLOAD_TTL
-from protocol.errors import ResultTimeout, TranscriptionError
+from protocol.errors import TranscriptionError
 from protocol.routing import result_key
 from protocol.transcript import Status, Transcript
 
@@ -48,23 +48,25 @@ class Ticket:
         return run(self._connection, statuses([self.request_id]))[0]
 
     def ready(self) -> bool:
-        """Whether there is a result, good or bad."""
-        return self._look() is not None
+        """Whether `result` has something to say: a result, good or bad, or that nothing is kept of it."""
+        return run(self._connection, endings([self.request_id]))[0] is not None
 
     def result(self, timeout: float | None = None) -> Transcript:
         """The transcript, waiting up to `timeout` seconds for it (None: 600 s; 0: look once).
 
         Raises:
             ResultTimeout: no result yet; the request goes on.
+            RequestError: neither result nor audio is kept any more (`RESULT_EXPIRED`); or nobody has heard
+                of it until the end of the wait (`UNKNOWN_ID`), since somebody may be about to submit it.
             QueueUnreachable: Redis does not answer.
             TranscriptionError: the request failed; `code` says how.
         """
         timeout = DEFAULT_TIMEOUT if timeout is None else timeout
-        outcome = self._look() or (self._wait(timeout) if timeout > 0 else None)
+        outcome = run(self._connection, outcomes([self.request_id]))[0]
+        if outcome is None and timeout > 0:
+            outcome = self._wait(timeout)
         if outcome is None:
-            raise ResultTimeout(
-                f"no result for request {self.request_id} within {timeout:g} s; it is {self.status}"
-            )
+            raise no_result(self.request_id, self.status, timeout)
         if isinstance(outcome, TranscriptionError):
             raise outcome
         return outcome
@@ -76,9 +78,6 @@ class Ticket:
             run(self._connection, withdrawal(self.request_id))
         return waited
 
-    def _look(self) -> Outcome | None:
-        return run(self._connection, outcomes([self.request_id]))[0]
-
     def _wait(self, timeout: float) -> Outcome | None:
         give_up_at = time.monotonic() + timeout
         with (
@@ -86,11 +85,13 @@ class Ticket:
             PubSub(self._connection.connection_pool, ignore_subscribe_messages=True) as channel,
         ):
             channel.subscribe(result_key(self.request_id))
-            while not (outcome := self._look()):
+            look = endings
+            while not (outcome := run(self._connection, look([self.request_id]))[0]):
                 left = give_up_at - time.monotonic()
                 if left <= 0:
                     return None
-                channel.get_message(timeout=min(left, LOOK_AGAIN))
+                told = channel.get_message(timeout=min(left, LOOK_AGAIN))
+                look = outcomes if told else endings  # silence may mean that nothing will ever come
         return outcome
 
 
@@ -116,7 +117,7 @@ class TicketGroup:
         give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
         pending = Pending(self.tickets)
         while pending:
-            found = run(self._connection, outcomes(pending.request_ids))
+            found = run(self._connection, pending.look())
             yield from pending.ended(found)
             if pending and time.monotonic() > give_up_at:
                 raise pending.too_late()

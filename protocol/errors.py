@@ -7,6 +7,10 @@ value and the limit, never the audio or the text.
 
 from typing import ClassVar
 
+#: Seconds until another try where nobody knows how fast the workers are, or whether there are any: asking
+#: costs next to nothing, and a person hardly notices that much.
+RETRY_AFTER = 1.0
+
 
 class TranscriptionError(Exception):
     """Base of everything Segue raises about one request.
@@ -33,14 +37,18 @@ class RequestError(TranscriptionError):
 
 
 class Overloaded(TranscriptionError):
-    """Refused at the door because the queue is full; try again after `retry_after` seconds."""
+    """Refused at the door, and nothing of it kept; may succeed after `retry_after` seconds.
+
+    `args` is `(message, code, retry_after)`.
+    """
 
     default_code = "OVERLOADED"
     retryable = True
 
-    def __init__(self, message: str, code: str | None = None, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, code: str | None = None, retry_after: float = RETRY_AFTER) -> None:
         super().__init__(message, code)
         self.retry_after = retry_after
+        self.args = (*self.args, retry_after)
 
 
 class QueueUnreachable(TranscriptionError):
@@ -59,7 +67,7 @@ class ResultTimeout(TranscriptionError, TimeoutError):
 
 
 class DeadlineExceeded(TranscriptionError):
-    """The request expired before it reached the engine."""
+    """Too late: the request expired before it reached the engine, or its deadline before it was queued."""
 
     default_code = "EXPIRED"
 

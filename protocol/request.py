@@ -23,7 +23,7 @@ MIN_SAMPLES = int(MIN_SECONDS * SAMPLE_RATE)
 #: inline bytes as base64 and keeps a second copy while the message is unacknowledged).
 MAX_INLINE_BYTES = 32_768
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Priority(StrEnum):
@@ -52,6 +52,8 @@ class Payload:
     """Number of samples at 16 kHz, as announced by the producer."""
     key: str | None = None
     inline: bytes | None = field(default=None, repr=False)
+    digest: str | None = None
+    """Of the bytes under the key (`protocol.signing.digest_of`); None if nobody has signed them."""
 
     def __post_init__(self) -> None:
         if (self.key is None) == (self.inline is None):
@@ -75,9 +77,14 @@ class Request:
     priority: Priority = Priority.NORMAL
     submitted_at: float | None = None
     """When it was enqueued, in seconds since the epoch on Redis's clock; None if the sender did not say."""
+    deadline_at: float | None = None
+    """When it is wanted, on the same clock; one that is late goes on, after those that can be in time."""
+    conversation: str | None = None
+    """Of which it is a turn: heard after the turns before it, with their text as its prompt."""
 
     def __post_init__(self) -> None:
         check_request_id(self.request_id)
+        check_conversation(self.conversation)
 
 
 def wrong_length(samples: int) -> RequestError:
@@ -94,12 +101,24 @@ def wrong_length(samples: int) -> RequestError:
 
 def check_request_id(request_id: object) -> str:
     """Return `request_id` if it is one, else raise `RequestError`."""
-    if not isinstance(request_id, str) or not _REQUEST_ID.fullmatch(request_id):
+    if not isinstance(request_id, str) or not _ID.fullmatch(request_id):
         raise RequestError(
             f"request_id is {repr(request_id)[:60]}: expected 1 to 128 letters, digits, '_' or '-'",
             "BAD_REQUEST_ID",
         )
     return request_id
+
+
+def check_conversation(conversation: object) -> str | None:
+    """Return `conversation` if it is the id of one, or None for none; else raise `RequestError`."""
+    if conversation is None:
+        return None
+    if not isinstance(conversation, str) or not _ID.fullmatch(conversation):
+        raise RequestError(
+            f"conversation is {repr(conversation)[:60]}: expected 1 to 128 letters, digits, '_' or '-'",
+            "BAD_CONVERSATION",
+        )
+    return conversation
 
 
 def check_priority(priority: object) -> Priority:

@@ -20,6 +20,12 @@ PAYLOAD_KEY_PREFIX = "segue:audio:"
 CANCEL_KEY_PREFIX = "segue:cancelled:"
 ID_KEY_PREFIX = "segue:id:"
 DEATHS_KEY_PREFIX = "segue:deaths:"
+DEAD_KEY_PREFIX = "segue:dead:request:"
+INFLIGHT_KEY_PREFIX = "segue:inflight:"
+CONVERSATION_KEY_PREFIX = "segue:conversation:"
+
+#: How long a conversation that nobody goes on with is remembered, in seconds: a day, as results are.
+CONVERSATION_SECONDS = 86_400
 
 #: The leases of living workers: a sorted set of worker ids by when each runs out, in ms on Redis's clock.
 LEASES = "segue:leases"
@@ -72,3 +78,29 @@ def id_key(request_id: str) -> str:
 def deaths_key(request_id: str) -> str:
     """The Redis key that counts how often a request's engine died while it ran alone."""
     return DEATHS_KEY_PREFIX + request_id
+
+
+def inflight_key(worker_id: str) -> str:
+    """The hash that holds a worker's claimed messages by their places, and beside them what runs.
+
+    ``#`` is the number of its last claim, ``running`` the batch that its engine was given last.
+    """
+    return INFLIGHT_KEY_PREFIX + worker_id
+
+
+def turn_key(conversation: str) -> str:
+    """The Redis key that holds the id of a conversation's only request that may be on a lane or run."""
+    return f"{CONVERSATION_KEY_PREFIX}{conversation}:turn"
+
+
+def waiting_key(conversation: str) -> str:
+    """The Redis list of the turns after that one, newest first: ``<lane from 1>:<request_id>:<message>``."""
+    return f"{CONVERSATION_KEY_PREFIX}{conversation}:waiting"
+
+
+def context_key(conversation: str) -> str:
+    """The Redis hash of what the next turn's prompt is made of.
+
+    ``text`` is the end of what the turns before have said, ``turns`` how many of them have said something.
+    """
+    return f"{CONVERSATION_KEY_PREFIX}{conversation}:context"

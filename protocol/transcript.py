@@ -19,8 +19,21 @@ class Status(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    """Its `expires` passed before its turn, or neither its result nor its audio is kept any more."""
     UNKNOWN = "unknown"
-    """Neither waiting nor finished: never submitted, or so long ago that its result has expired."""
+    """Nobody has heard of it: never submitted, or longer ago than ids are remembered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A timed word, with faster-whisper's fields."""
+
+    start: float
+    """Seconds from the start of the audio segment."""
+    end: float
+    word: str
+    """With the space before it and the punctuation around it: the words of a segment make up its text."""
+    probability: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +50,8 @@ class Segment:
     compression_ratio: float = 0.0
     no_speech_prob: float = 0.0
     temperature: float = 0.0
+    words: tuple[Word, ...] | None = None
+    """None unless `word_timestamps` was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +82,7 @@ class Transcript:
     request_id: str
     text: str
     language: str
+    """Whisper's code; empty if none was named and `vad_filter` left nothing to detect it in."""
     language_probability: float
     duration: float
     """Length of the audio segment in seconds."""
@@ -76,6 +92,8 @@ class Transcript:
     model: str = ""
     warnings: tuple[str, ...] = field(default=())
     timings: Timings | None = None
+    turns_before: int = 0
+    """How many turns of its conversation had left text for its prompt when it was heard."""
 
     def to(self, form: OutputFormat = "text", *, max_line_width: int = 42, max_line_count: int = 2) -> str:
         """The transcript written down, all of it as one string.

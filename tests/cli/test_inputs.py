@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from cli.inputs import Input, find
+from cli import inputs
+from cli.inputs import Input
 from protocol.errors import RequestError
 
 
@@ -23,8 +27,13 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def find(given: list[str]) -> list[Input]:
+    with ExitStack() as held:
+        return inputs.find(given, held)
+
+
 def names(found: list[Input]) -> list[str]:
-    return [one.as_posix() if isinstance(one, Path) else f"{one[0]}: {one[1].code}" for one in found]
+    return [f"{one[0]}: {one[1].code}" if isinstance(one, tuple) else str(one) for one in found]
 
 
 def test_a_folder_is_all_audio_in_it_and_below() -> None:
@@ -60,3 +69,34 @@ def test_nothing_found_is_an_input_that_failed() -> None:
     found = find(["*.mp3", "calls/empty"])
     assert names(found) == ["*.mp3: FILE_NOT_FOUND", "calls/empty: FILE_NOT_FOUND"]
     assert all(isinstance(one, tuple) and isinstance(one[1], RequestError) for one in found)
+
+
+class Standard(io.TextIOWrapper):
+    """Standard input that is a pipe: it cannot be read twice."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(Pipe(content))
+
+
+class Pipe(io.BytesIO):
+    """Bytes that come once."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read to its end, once, and as often again as somebody tries to submit it."""
+    monkeypatch.setattr(sys, "stdin", Standard(b"sound"))
+    with ExitStack() as held:
+        piped, file = inputs.find(["-", "calls/b.wav", "-"], held)
+        assert isinstance(piped, inputs.Piped)
+        assert [piped.again().read() for _ in range(2)] == [b"sound", b"sound"]
+        assert names([piped, file]) == ["stdin", "calls/b.wav"]
+    assert piped.file.closed
+
+
+def test_empty_standard_input_is_an_input_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing came, which is told like an empty file."""
+    monkeypatch.setattr(sys, "stdin", Standard(b""))
+    assert names(find(["-"])) == ["stdin: AUDIO_EMPTY"]

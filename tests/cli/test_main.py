@@ -119,6 +119,55 @@ def test_openai_whispers_spelling_is_understood(spelling: str, no_audio: Path, n
     assert segue("transcribe", no_audio, spelling, "--redis-url", nowhere).exit_code == 3
 
 
+@pytest.mark.parametrize("flag", ["--model", "--model=small", "--device", "--fp16", "--model_dir"])
+def test_what_the_worker_has_is_said_so(flag: str, no_audio: Path) -> None:
+    """Who asks for a model here, as openai-whisper has it, is told where to."""
+    asked = segue("transcribe", no_audio, flag, "small")
+    assert asked.exit_code == 2
+    assert asked.stderr.endswith("is the worker's: see `segue worker --help`\n")
+    assert asked.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--beam_size", "99"], "beam_size"),
+        (["--temperature", "7"], "temperature"),
+        (["--task", "sing"], "task"),
+        (["--initial_prompt", "a\0b"], "initial_prompt"),
+    ],
+)
+def test_a_wish_out_of_range_is_wrong_usage(flags: list[str], complaint: str, no_audio: Path) -> None:
+    """It would fail for every file: one line names it, and nothing is submitted."""
+    for verb in ("transcribe", "submit"):
+        asked = segue(verb, no_audio, *flags)
+        assert (asked.exit_code, asked.stderr.count("\n")) == (2, 1)
+        assert asked.stderr.startswith("segue: ")
+        assert complaint in asked.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("segue tr", "transcribe"), ("segue transcribe --word", "--word-timestamps")]
+)
+def test_a_shell_can_complete(typed: str, completed: str) -> None:
+    """Verbs and options are completed, by the shell's own means."""
+    words = {"_SEGUE_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    asked = CliRunner().invoke(app, [], env=words, prog_name="segue")
+    assert completed in asked.stdout.split()
+    assert "complete" in segue("--show-completion", "bash").stdout
+
+
+@pytest.mark.parametrize(
+    "verb", ["", "transcribe", "submit", "status", "result", "cancel", "queue", "worker"]
+)
+def test_help_fits_a_terminal(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is longer than 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    shown = segue(*filter(None, [verb]), "--help").stdout
+    assert max(map(len, shown.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("verb", [["queue"], ["status", "some-id"], ["result", "some-id"]])
 def test_no_redis_ends_with_3(verb: list[str], nowhere: str) -> None:
     """Unreachable is a status of its own, and one line instead of a traceback."""

@@ -1,6 +1,8 @@
 """What goes over the wire comes back equal, and what comes from strangers is refused by name."""
 
 import base64
+import copy
+import json
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -9,11 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.errors import BY_NAME, EngineError, GaveUp, RequestError, TranscriptionError
+from protocol.errors import (
+    BY_NAME,
+    RETRY_AFTER,
+    EngineError,
+    GaveUp,
+    Overloaded,
+    RequestError,
+    TranscriptionError,
+)
 from protocol.options import Options
 from protocol.request import MAX_INLINE_BYTES, MAX_SAMPLES, Encoding, Payload, Priority, Request
 from protocol.transcript import Segment, Timings, Transcript
 from protocol.wire import (
+    conversation_of,
     decode_error,
     decode_request,
     decode_transcript,
@@ -36,8 +47,11 @@ def test_request_round_trip() -> None:
         options=Options(language="de", beam_size=1, initial_prompt="Grüße"),
         priority=Priority.URGENT,
         submitted_at=1_732_000_000.25,
+        deadline_at=1_732_000_002.5,
+        conversation="call-7",
     )
     assert decode_request("call-7_b", encode_request(request), Priority.URGENT) == request
+    assert conversation_of(encode_request(request)) == "call-7"
 
 
 def test_inline_audio_round_trip() -> None:
@@ -76,6 +90,7 @@ def test_transcript_round_trip() -> None:
         segments=(Segment(id=1, start=0.0, end=1.5, text=" Grüße", tokens=(1, 2)),),
         warnings=("normalised",),
         timings=timings,
+        turns_before=3,
     )
     assert decode_transcript(encode_transcript(transcript)) == transcript
 
@@ -123,6 +138,12 @@ def test_transcript_round_trip() -> None:
         ({"options": {"max_new_tokens": 449}}, "BAD_OPTION", "448"),
         ({"submitted_at": "now"}, "BAD_REQUEST", "submitted_at"),
         ({"submitted_at": -1}, "BAD_REQUEST", "submitted_at"),
+        ({"deadline_at": "soon"}, "BAD_DEADLINE", "deadline_at"),
+        ({"deadline_at": True}, "BAD_DEADLINE", "True"),
+        ({"deadline_at": float("nan")}, "BAD_DEADLINE", "nan"),
+        ({"deadline_at": 1e308}, "BAD_DEADLINE", "1e+308"),
+        ({"conversation": "a b"}, "BAD_CONVERSATION", "'a b'"),
+        ({"conversation": 7}, "BAD_CONVERSATION", "7"),
         ({"v": 2}, "BAD_SCHEMA_VERSION", "2"),
         ({"extra": 1}, "BAD_REQUEST", "extra"),
     ],
@@ -155,7 +176,7 @@ json_values = st.recursive(
 @given(
     value=json_values
     | st.fixed_dictionaries(
-        {}, optional=dict.fromkeys(("audio", "options", "submitted_at", "v"), json_values)
+        {}, optional=dict.fromkeys(("audio", "deadline_at", "options", "submitted_at", "v"), json_values)
     )
 )
 def test_whatever_comes_is_a_request_or_a_request_error(value: Any) -> None:
@@ -181,6 +202,19 @@ def test_error_survives_celerys_way_of_storing(kind: type[TranscriptionError]) -
     error = kind("what went wrong", "SOME_CODE")
     again = decode_error({"exc_type": kind.__name__, "exc_message": list(error.args)})
     assert (type(again), again.args, again.retryable) == (kind, error.args, error.retryable)
+
+
+def test_a_refusal_says_when_to_try_again_wherever_it_travels() -> None:
+    """`retry_after` survives Celery's way of storing, copies, and whatever a stranger puts in its place."""
+    error = Overloaded("full", "QUEUE_FULL", 2.5)
+    stored = json.loads(json.dumps({"exc_type": "Overloaded", "exc_message": error.args}))
+    for again in (decode_error(stored), copy.copy(error), Overloaded(*error.args)):
+        assert isinstance(again, Overloaded)
+        assert (again.message, again.code, again.retry_after) == ("full", "QUEUE_FULL", 2.5)
+    for junk in ("soon", None, True, -1, float("nan"), 1e308, [3]):
+        again = decode_error({"exc_type": "Overloaded", "exc_message": ["full", "QUEUE_FULL", junk]})
+        assert isinstance(again, Overloaded)
+        assert again.retry_after == RETRY_AFTER
 
 
 def test_unknown_error_class_is_never_imported() -> None:
