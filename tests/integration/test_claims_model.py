@@ -456,6 +456,7 @@ def machine(url: str, make: Callable[[redis.Redis], Claims]) -> type[Deliveries]
     )
 
 
+@pytest.mark.timeout(300)
 def test_nothing_is_lost_or_doubled(redis_url: str, redis_client: redis.Redis) -> None:
     """In any order of work, crashes, lost answers and late comers, Redis holds what the model says."""
     run_state_machine_as_test(
@@ -478,7 +479,7 @@ PLANTED = {
     "does not tell lost claims again": ("claim", "HGET', KEYS[2], '#') or 0", "HGET', KEYS[2], '') or 0"),
     "claims more while it tells again": ("claim", "if #claimed > 0 then return claimed end", ""),
     "claims without a lease": ("claim", LEASE_CHECK.format("false"), ""),
-    "claims the newest": ("claim", "'RPOP'", "'LPOP'"),
+    "claims the newest": ("claim", "'RPOP', KEYS[2 + lane]", "'LPOP', KEYS[2 + lane]"),
     "claims bulk first": ("claim", "'RPOP', KEYS[2 + lane]", "'RPOP', KEYS[#KEYS + 1 - lane]"),
     "leaves bulk nothing": ("claim", "if place > last then", "if false then"),
     "counts no deaths": ("prelude", "redis.call('INCR', prefix .. id)", ""),
