@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -107,10 +108,13 @@ def chunks(audios: Iterable[AudioLike], request_ids: Sequence[str] | None) -> It
 def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> Envelope:
     """Read one audio segment and write its message; `now` is Redis's time in seconds.
 
+    The deadline counts from now, the time that it waits from when it has been read.
+
     Raises:
         RequestError: something about the audio or the id is wrong.
     """
     name = uuid4().hex if request_id is None else check_request_id(request_id)
+    begun = time.monotonic()
     read, keys = read_audio(audio, sample_rate=terms.sample_rate), keys_from_environment()
     payload = encode_payload(read.samples, terms.encoding)
     request = Request(
@@ -123,7 +127,7 @@ def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> 
         ),
         options=terms.options,
         priority=terms.priority,
-        submitted_at=now,
+        submitted_at=now + time.monotonic() - begun,
         deadline_at=None if terms.deadline is None else now + terms.deadline,
         conversation=terms.conversation,
     )

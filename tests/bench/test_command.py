@@ -17,3 +17,10 @@ def test_nothing_cannot_be_measured(option: str) -> None:
     refused = CliRunner().invoke(app, ["bench", "engine", option, "0"])
     assert refused.exit_code == 2
     assert option in refused.output
+
+
+def test_a_storm_has_room_for_what_is_special() -> None:
+    """More special requests than requests: refused as wrong usage, before anything is started."""
+    refused = CliRunner().invoke(app, ["bench", "faults", "--requests", "10", "--cancels", "11"])
+    assert refused.exit_code == 2
+    assert "of 10 in all" in refused.output

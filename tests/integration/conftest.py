@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cli.leash import Leashed
 from producer import Client
+from tests.redis_users import as_user
 
 #: How long a worker may take until it takes work, in seconds: an import of Celery and an engine process
 #: on a busy machine.
@@ -50,7 +51,7 @@ def start_worker(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> I
 @pytest.fixture
 def client(redis_url: str, redis_client: redis.Redis) -> Iterator[Client]:
     """The real client on the tests' Redis."""
-    with Client(redis_url) as made:
+    with Client(as_user(redis_url, "producer")) as made:
         yield made
 
 

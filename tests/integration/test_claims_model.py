@@ -496,7 +496,7 @@ PLANTED = {
     "keeps the audio": ("prelude", "redis.call('UNLINK', audio)", ""),
     "acknowledges the wrong message": ("settle", "for i = arg + 1, #ARGV", "for i = arg + 2, #ARGV"),
     "gives back in the wrong order": ("give_back", "a[1] > b[1]", "a[1] < b[1]"),
-    "gives back to the tail": ("give_back", "'RPUSH'", "'LPUSH'"),
+    "gives back to the tail": ("give_back", "'RPUSH', KEYS[3 + message", "'LPUSH', KEYS[3 + message"),
     "gives back to one lane": ("give_back", "KEYS[3 + message[2]]", "KEYS[4]"),
     "keeps the record when it gives back": ("give_back", "redis.call('DEL', KEYS[2])", ""),
     "keeps the lease when it gives back": ("give_back", "redis.call('ZREM', KEYS[1], ARGV[1])", ""),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import redis
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from protocol.routing import QUEUE
 from tests.integration.conftest import StartWorker
 from workers.demo import speech
 
@@ -155,3 +159,54 @@ def test_what_waits_can_be_cancelled() -> None:
     again = segue("cancel", two, "never-submitted")
     assert (again.exit_code, again.stdout) == (1, f"{two}\tcancelled\nnever-submitted\tunknown\n")
     assert segue("result", one).stderr == f"segue: {one}: the request was cancelled [CANCELLED]\n"
+
+
+def test_standard_input_is_transcribed(start_worker: StartWorker) -> None:
+    """`-` in a pipeline: what another program makes of a recording is heard without a file in between."""
+    start_worker()
+    command = [sys.executable, "-m", "cli.main", "transcribe", "-", "--json", "--timeout", "60"]
+    sound = Path(FILES[0]).read_bytes()
+    asked = subprocess.run(command, input=sound, capture_output=True, check=True, timeout=90)
+    line = json.loads(asked.stdout)
+    assert (line["input"], asked.stderr) == ("stdin", b"")
+    assert (
+        line["text"] == json.loads(segue("transcribe", FILES[0], "--json", "--timeout", "60").stdout)["text"]
+    )
+
+
+def test_wishes_go_with_the_request(redis_client: redis.Redis) -> None:
+    """Every option that is given on the command line stands in the message, and no other does."""
+    flags = "--language en --task translate --beam_size 3 --word_timestamps True --temperature 1"
+    assert segue("submit", FILES[0], *flags.split(), "--priority", "urgent").exit_code == 0
+    pushed = redis_client.rpop(QUEUE)
+    assert isinstance(pushed, bytes)
+    _, kwargs, _ = json.loads(json.loads(pushed)["body"])
+    assert kwargs["options"] == {
+        "language": "en",
+        "task": "translate",
+        "beam_size": 3,
+        "word_timestamps": True,
+        "temperature": [1.0],
+    }
+
+
+def listen() -> None:
+    """Hear Ctrl-C also where the tests run in the background of a shell, which ignores it for them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_interrupted_ends_with_130(redis_client: redis.Redis) -> None:
+    """Ctrl-C while it waits: no traceback, and the id of what goes on is there to ask again with."""
+    command = [sys.executable, "-m", "cli.main", "transcribe", FILES[0], "--priority", "urgent"]
+    waiting = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ},
+        preexec_fn=listen,  # noqa: PLW1509 - what it calls needs no lock
+    )
+    assert redis_client.brpop([QUEUE], timeout=60)
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=60)
+    assert waiting.returncode == 130
+    assert "Traceback" not in said

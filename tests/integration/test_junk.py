@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from producer import Client
 from protocol.routing import QUEUE
 from tests.integration.conftest import StartWorker
-from workers.transport.claims import DEAD_MESSAGES, DEAD_MESSAGES_KEPT
+from workers.transport.claims import DEAD_MESSAGES_KEPT
+from workers.transport.dead import DEAD_MESSAGES
 
 Noise = Callable[..., NDArray[np.int16]]
 

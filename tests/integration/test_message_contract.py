@@ -29,6 +29,7 @@ def without_own(part: dict[str, Any]) -> dict[str, Any]:
 def test_message_equals_stock_celerys(client: Client, celery_app: Celery, redis_client: redis.Redis) -> None:
     """Field by field, for every priority: body, headers and properties are those of `send_task`."""
     for priority in Priority:
+        redis_client.flushdb()
         client.submit(np.zeros(16_000, np.int16), request_id="same", priority=priority, language="en")
         ours = pushed(redis_client, priority)
         args, kwargs, _ = json.loads(ours["body"])

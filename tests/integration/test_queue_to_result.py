@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from producer import Client
 from protocol.errors import RequestError, ResultTimeout
-from protocol.routing import payload_key
+from protocol.routing import ID_KEY_PREFIX, LIMITS, payload_key
 from protocol.transcript import Status, Transcript
 from tests.integration.conftest import StartWorker
 from workers.engine.fake import fingerprint
+from workers.transport.memory import MEMORY_KEY
 
 Noise = Callable[..., NDArray[np.int16]]
 
@@ -160,8 +161,10 @@ def test_nothing_is_left_behind(
         ticket.result(WAIT)
     worker.stop()
     left: list[bytes] = list(redis_client.scan_iter())
-    assert left
-    assert not [key for key in left if key.startswith((b"segue", b"unacked"))]
+    ours = {key for key in left if key.startswith((b"segue", b"unacked"))}
+    ids = {key for key in ours if key.startswith(ID_KEY_PREFIX.encode())}
+    assert ours - ids == {LIMITS.encode(), MEMORY_KEY.encode()}
+    assert all(redis_client.ttl(key) > 0 for key in ids)
     # "segue" covers the queue, the audio, the leases and the in-flight records.
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
-import subprocess
-import sys
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +22,6 @@ from cli.main import app
 from producer import AsyncClient, Client
 from protocol.transcript import Segment, Transcript
 from workers.demo import Clip, speech
-
-DOCUMENT = Path(__file__).parents[2] / "docs" / "recordings.md"
 
 #: How long anything here may take, in seconds: other people's load must not fail a test.
 TIMEOUT = 90.0
@@ -199,20 +194,3 @@ def test_the_command_line_takes_long_files_as_any(worker: str, long_wav: Path, k
     as_json = CliRunner().invoke(app, [*given, "--json"])
     assert (as_json.exit_code, as_json.stderr) == (0, "")
     assert json.loads(as_json.stdout)["duration"] == len(known.samples) / 16_000
-
-
-def test_the_document_runs_as_it_stands(worker: str, long_wav: Path) -> None:
-    """All Python blocks of docs/recordings.md, one after the other, beside the file that they name."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-c", "".join(blocks)],
-        cwd=long_wav.parent,
-        env={**os.environ, "REDIS_URL": worker},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert " --> " in ran.stdout
-    assert ran.stdout.endswith("\nFalse\n")
