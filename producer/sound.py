@@ -66,6 +66,9 @@ def mix(samples: NDArray[Any]) -> NDArray[np.float32]:
         scaled = (scaled - np.float32(128)) / np.float32(128)
     elif samples.dtype.kind == "i":
         scaled /= np.float32(-float(np.iinfo(samples.dtype).min))
+    if scaled.shape[1] == 1:
+        only: NDArray[np.float32] = scaled[:, 0]
+        return only
     with np.errstate(invalid="ignore"):  # infinities of opposite sign, from a decoder: refused by check_range
         mono: NDArray[np.float32] = scaled.mean(axis=1, dtype=np.float32)
     return mono
@@ -86,7 +89,7 @@ def resampled(sound: Sound) -> NDArray[np.int16]:
 
 def clipping(samples: NDArray[np.int16]) -> tuple[str, ...]:
     """A warning if more than `CLIPPED_SHARE` of `samples` are at full scale."""
-    share = np.mean((samples == 32_767) | (samples == -32_768))
+    share = np.count_nonzero((samples == 32_767) | (samples == -32_768)) / len(samples)
     return (f"{share:.0%} of the samples are at full scale: clipped?",) if share > CLIPPED_SHARE else ()
 
 
