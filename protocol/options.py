@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from protocol.errors import RequestError
@@ -109,8 +110,12 @@ class Options:
 
     def changes(self) -> dict[str, Any]:
         """The options that differ from the defaults: what goes over the wire."""
-        given = ((name, getattr(self, name), default) for name, default in _DEFAULTS.items())
-        return {name: value for name, value, default in given if value != default}
+        given = zip(_DEFAULTS.items(), _values(self), strict=True)
+        return {
+            name: value
+            for (name, default), value in given
+            if value is not default and value != default  # most are the very default: this is asked often
+        }
 
     def _keep_own_copies(self) -> None:
         for name in ("temperature", "suppress_tokens"):
@@ -159,3 +164,4 @@ class Options:
 
 OPTION_NAMES = tuple(field.name for field in fields(Options))
 _DEFAULTS = {field.name: field.default for field in fields(Options)}
+_values = attrgetter(*_DEFAULTS)
