@@ -1,4 +1,4 @@
-"""Who of a batch may start: nobody revoked, cancelled or finished, and alone who has died before."""
+"""Who may wait and who may start: nobody revoked or unsigned, nobody finished; alone who has died before."""
 
 from __future__ import annotations
 

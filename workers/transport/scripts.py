@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import redis
@@ -15,6 +16,7 @@ PRELUDE = "prelude"
 NAMES = sorted(path.stem for path in _HERE.glob("*.lua") if path.stem != PRELUDE)
 
 
+@cache  # with kombu's own transport a script is made ready for every batch that is written
 def text_of(name: str) -> str:
     """The text of one script, as Redis is given it."""
     return "\n".join((_HERE / f"{part}.lua").read_text(encoding="utf-8") for part in (PRELUDE, name))
