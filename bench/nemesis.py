@@ -70,7 +70,7 @@ class Nemesis(threading.Thread):
     def run(self) -> None:
         """Keep the agenda, to which some strikes add their own end."""
         self._began_at = time.monotonic()
-        give_up_at = self._plan.seconds + SETTLE_SECONDS
+        give_up_at = 2 * self._plan.seconds + SETTLE_SECONDS
         while self._agenda and self._now() < give_up_at:
             at, _, act = heappop(self._agenda)
             self._crew.revive()

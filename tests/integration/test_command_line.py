@@ -205,7 +205,8 @@ def test_interrupted_ends_with_130(redis_client: redis.Redis) -> None:
         env={**os.environ},
         preexec_fn=listen,  # noqa: PLW1509 - what it calls needs no lock
     )
-    assert redis_client.brpop([QUEUE], timeout=60)
+    while not redis_client.rpop(QUEUE):
+        assert waiting.poll() is None
     waiting.send_signal(signal.SIGINT)
     _, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 130

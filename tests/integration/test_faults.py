@@ -28,7 +28,7 @@ def check(ledger: Ledger, plan: Plan) -> None:
     assert (ledger.submitted, ends) == (plan.requests, ledger.accepted)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_nothing_is_lost_or_doubled(server: LocalRedis, tmp_path: Path) -> None:
     """3 000 requests under everything that can strike, and with everything special that a request can be."""
     plan = Plan(

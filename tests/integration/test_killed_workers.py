@@ -11,7 +11,7 @@ from bench.storm import Plan
 from cli.local_redis import LocalRedis
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_thirty_killed_workers_lose_nothing(tmp_path: Path) -> None:
     """SIGKILL of a worker under load, 30 times: nothing lost, doubled or mixed up, little computed again."""
     plan = Plan(requests=10_000, kills=30, workers=3, rate=120, seed=12)

@@ -20,7 +20,7 @@ from workers.demo import model_path, speech
 
 PRODUCERS = 3
 SEGMENTS_EACH = 40
-WAIT = 110.0
+WAIT = 300.0
 
 
 def submit_from_processes(plan: list[Planned], redis_url: str, folder: Path) -> None:
@@ -42,7 +42,7 @@ def submit_from_processes(plan: list[Planned], redis_url: str, folder: Path) -> 
         assert process.returncode == 0
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_three_producers_one_worker(
     start_worker: StartWorker, client: Client, redis_url: str, tmp_path: Path
 ) -> None:
