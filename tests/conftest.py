@@ -10,6 +10,7 @@ import redis
 
 from cli.local_redis import LocalRedis, NoServer
 from protocol.address import parse_address
+from tests.redis_tls import over_tls
 from tests.redis_users import as_user, let_in
 
 
@@ -18,11 +19,13 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where the tests' own Redis answers; one server for the whole run, never a `REDIS_URL` from outside.
 
     With ``TEST_AS_USERS=1`` it is the address of a worker with least rights, and the fixtures for clients
-    and for looking into Redis are other users.
+    and for looking into Redis are other users. With ``TEST_OVER_TLS=1`` everybody speaks TLS with it.
     """
+    folder = tmp_path_factory.mktemp("redis")
     try:
-        with LocalRedis(tmp_path_factory.mktemp("redis")) as server:
-            yield _for_users(server.url) if os.environ.get("TEST_AS_USERS") else server.url
+        with LocalRedis(folder) as server:
+            url = over_tls(server, folder) if os.environ.get("TEST_OVER_TLS") else server.url
+            yield _for_users(url) if os.environ.get("TEST_AS_USERS") else url
     except NoServer as missing:
         if os.environ.get("CI"):
             raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import trustme
 from cli.leash import Leashed
 from cli.local_redis import LocalRedis, find_server
 from protocol.address import parse_address
+from tests.redis_tls import free_port, speak_tls
 
 #: How long a server or a worker may take until it is ready, and a set until it has a master, in seconds: a
 #: busy machine must not fail a test.
@@ -153,11 +153,11 @@ class SentinelSet:
 
 
 class TlsRedis:
-    """A Redis behind a front that speaks TLS, for as long as the context lasts.
+    """A Redis that speaks TLS, for as long as the context lasts; by a front of ours if it cannot itself.
 
     Args:
         folder: for data, logs and certificates.
-        certificate: what the front shows.
+        certificate: what it shows.
         authority: whose certificates it wants of its clients; None asks for none.
         newest: the newest version of TLS that it speaks, by its name in `ssl.TLSVersion`.
     """
@@ -173,20 +173,20 @@ class TlsRedis:
         self._folder = folder
         certificate.private_key_and_cert_chain_pem.write_to_path(folder / "shown.pem")
         self._options = ["shown.pem", "--newest", newest]
+        self._wants = authority is not None
         if authority is not None:
             authority.cert_pem.write_to_path(folder / "wanted.pem")
             self._options += ["--authority", "wanted.pem"]
+        self._is_modern = newest == "TLSv1_3"
         self._stack = ExitStack()
         self._port = 0
 
     def __enter__(self) -> TlsRedis:
         with self._stack:
             self._stack.enter_context(self._redis)
-            _, behind = parse_address(self.plain_url).hosts[0]
-            command = [sys.executable, str(TLS_FRONT), str(behind), *self._options]
-            front = Leashed(command, log=self._folder / "front.log", cwd=self._folder)
-            self._stack.enter_context(front)
-            self._port = int(front.wait_for_line(r"^listening on (\d+)$", READY_SECONDS)[1])
+            wanted = self._folder / "wanted.pem" if self._wants else None
+            itself = self._is_modern and speak_tls(self._redis, self._folder / "shown.pem", wanted)
+            self._port = itself or self._start_front()
             self._stack = self._stack.pop_all()
         return self
 
@@ -204,6 +204,13 @@ class TlsRedis:
         query = "&".join(f"{name}={value}" for name, value in options.items())
         return f"rediss://{login}@{host}:{self._port}/0?{query}".rstrip("?")
 
+    def _start_front(self) -> int:
+        _, behind = parse_address(self.plain_url).hosts[0]
+        command = [sys.executable, str(TLS_FRONT), str(behind), *self._options]
+        front = Leashed(command, log=self._folder / "front.log", cwd=self._folder)
+        self._stack.enter_context(front)
+        return int(front.wait_for_line(r"^listening on (\d+)$", READY_SECONDS)[1])
+
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[str]:
@@ -215,13 +222,6 @@ def cluster(folder: Path) -> Iterator[str]:
         node.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16_383)
         _until(lambda: node.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         yield f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-
-
-def free_port() -> int:
-    """A port that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _master_of(sentinel: redis.Redis) -> int:
