@@ -1,5 +1,6 @@
 """Items that run together, and why the batch was closed."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,10 +12,20 @@ class Reason(StrEnum):
 
     FULL = "full"
     """As many items as a batch may hold."""
+    SECONDS = "seconds"
+    """One more would have exceeded `max_batch_seconds`."""
     URGENT = "urgent"
     """An urgent item waited."""
+    DEADLINE = "deadline"
+    """Others were left behind so that these end in time."""
+    LENGTHS = "lengths"
+    """Others were left behind because their lengths are not alike."""
+    TURN = "turn"
+    """The oldest had been left behind for long enough."""
     ENOUGH = "enough"
     """`min_batch_size` items waited."""
+    BURST = "burst"
+    """It was held for the rest of a burst, which came or did not."""
     WINDOW = "window"
     """The oldest item had waited for the whole window."""
     ALONE = "alone"
@@ -28,6 +39,23 @@ class Batch:
     items: tuple[Item, ...]
     reason: Reason
     closed_at: float
+    predicted: float | None = None
+    """Seconds that the engine should take for it; None if nothing is known yet."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the members share."""
+        return self.items[0].key
+
+    @property
+    def longest(self) -> float:
+        """Seconds of audio of the longest member."""
+        return max(item.cost for item in self.items)
+
+    @property
+    def padded(self) -> float:
+        """Seconds of audio if each is padded to the longest."""
+        return len(self.items) * self.longest
 
     @property
     def cost(self) -> float:

@@ -3,13 +3,17 @@
 The rules, each with a test of its name in `tests/batching/test_batcher.py`:
 
 1. The caller asks when the engine is free, and only then are members bound to a batch.
-2. Members share a key. Lower rank goes first, then the order in which they were enqueued.
+2. Members share a key. Lower rank goes first, then the order in which they were enqueued, and several tenants
+   of one rank in turn (`shares`); a forecast adds rules for urgency, deadlines and lengths (`members`).
 3. A key may start once `min_batch_size` of its items wait, or an urgent one waits, or its oldest item
-   has waited for the window since it was enqueued.
+   has waited for the window since it was enqueued, or a deadline is near.
 4. Of several keys that may start, one with an urgent item goes first, then the one with the oldest; but a
    key that has been ready while `MOST_OVERTAKING` other batches started goes before all others.
-5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows.
+5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows, and up to
+   `max_batch_seconds` of padded audio.
 6. An item under suspicion runs alone, without waiting for anything.
+7. With a forecast, a batch that is not full is held where the next of a burst is worth it (`arrivals`), never
+   beyond the window or a deadline.
 
 Nothing here reads a clock: every call that depends on the time is given it, in seconds, on the same
 clock as `Item.enqueued_at`.
@@ -17,14 +21,19 @@ clock as `Item.enqueued_at`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
+from dataclasses import replace
 from itertools import count
 
-from sortedcontainers import SortedKeyList
-
 from batching.batch import Batch, Reason
-from batching.item import Item
+from batching.forecast import Forecast
+from batching.item import URGENT, Item
 from batching.limits import Limits
+from batching.line import Line
+from batching.members import Chosen, Known, Situation, choose, first_come, ranks_of
+from batching.outlook import AT_ONCE, Outlook
+from batching.shares import Shares
+from batching.windows import Room
 
 #: Batches of other keys that may start before one that is ready as well. One batch in twenty is what a flood
 #: of urgent work leaves to the rest, as of claims (`workers.transport.claims.CLAIMS_PER_TURN`).
@@ -34,10 +43,11 @@ MOST_OVERTAKING = 19
 class Batcher:
     """The items that wait, and the rules by which they leave. Not thread-safe."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, forecast: Forecast | None = None) -> None:
         self.limits = limits
+        self._outlook = Outlook(limits, forecast)
         self._arrivals = count()
-        self._waiting: dict[Hashable, _Waiting] = {}
+        self._lines: dict[Hashable, Line] = {}
         self._keys: dict[Hashable, Hashable] = {}
 
     def __len__(self) -> int:
@@ -49,20 +59,21 @@ class Batcher:
             raise ValueError(f"item {item.id!r} waits already")
         key = ("alone", item.id) if item.alone else item.key
         self._keys[item.id] = key
-        if key not in self._waiting:
-            self._waiting[key] = _Waiting()
-        self._waiting[key].add(item, next(self._arrivals))
+        if key not in self._lines:
+            self._lines[key] = Line(Shares(self.limits.tenant_weights))
+        self._lines[key].add(item, next(self._arrivals))
+        self._outlook.came(item)
 
     def discard(self, item_id: Hashable) -> None:
         """Forget an item, if it still waits."""
         key = self._keys.pop(item_id, None)
         if key is not None:
-            self._waiting[key].discard(item_id)
+            self._lines[key].discard(item_id)
             self._drop_if_empty(key)
 
     def clear(self) -> None:
-        """Forget every item."""
-        self._waiting.clear()
+        """Forget every item, not what was learnt."""
+        self._lines.clear()
         self._keys.clear()
 
     def take(self, now: float, at_most: int | None = None) -> Batch | None:
@@ -70,90 +81,82 @@ class Batcher:
 
         `at_most` is the largest size that memory allows at present.
         """
-        largest = max(1, min(self.limits.max_batch_size, at_most or self.limits.max_batch_size))
-        ready = [key for key in self._waiting if self._starts_at(key, largest) <= now]
-        if not ready:
-            return None
-        key = min(ready, key=lambda key: self._waiting[key].turn)
-        for other in ready:
-            self._waiting[other].overtaken += 1
-        self._waiting[key].overtaken = 0
-        reason = self._reason(key, largest)
-        items = self._waiting[key].pop_first(largest)
-        for item in items:
-            del self._keys[item.id]
-        self._drop_if_empty(key)
-        return Batch(items=items, reason=reason, closed_at=now)
+        largest = self._largest(at_most)
+        ready = [key for key in self._lines if self._starts_at(key, largest) <= now]
+        if ready:
+            return self._close(self._next_key(ready), now, largest)
+        for line in self._lines.values():
+            line.was_held = True
+        return None
 
     def wake_at(self, at_most: int | None = None) -> float | None:
         """When `take` has something to give if nothing else arrives; None if nothing waits."""
-        largest = max(1, min(self.limits.max_batch_size, at_most or self.limits.max_batch_size))
-        return min((self._starts_at(key, largest) for key in self._waiting), default=None)
+        largest = self._largest(at_most)
+        return min((self._starts_at(key, largest) for key in self._lines), default=None)
+
+    def ran(self, batch: Batch, seconds: float) -> None:
+        """The engine took so long for `batch`: with a forecast, learn from it."""
+        self._outlook.ran(batch, seconds)
+
+    def _largest(self, at_most: int | None) -> int:
+        return max(1, min(self.limits.max_batch_size, at_most or self.limits.max_batch_size))
 
     def _starts_at(self, key: Hashable, largest: int) -> float:
-        waiting = self._waiting[key]
-        enough = min(self.limits.min_batch_size, largest)
-        if waiting.is_urgent or waiting.is_alone or len(waiting) >= enough:
-            return float("-inf")
-        return waiting.oldest_at + self.limits.max_batch_wait
+        line = self._lines[key]
+        if line.is_urgent or line.is_alone or len(line) >= largest:
+            return AT_ONCE
+        starts_at = min(line.oldest_at + self.limits.max_batch_wait, self._outlook.latest_start(key, line))
+        if len(line) < self.limits.min_batch_size:
+            return starts_at
+        return min(starts_at, self._outlook.hold_until(key, line))
 
-    def _reason(self, key: Hashable, largest: int) -> Reason:
-        waiting = self._waiting[key]
-        if waiting.is_alone or self.limits.max_batch_size == 1:
+    def _next_key(self, ready: list[Hashable]) -> Hashable:
+        """Rule 4; and who was ready as well has been overtaken once more."""
+        first = min(ready, key=lambda key: _turn(self._lines[key]))
+        for key in ready:
+            self._lines[key].overtaken += 1
+        self._lines[first].overtaken = 0
+        return first
+
+    def _close(self, key: Hashable, now: float, largest: int) -> Batch:
+        line, known = self._lines[key], self._outlook.known(key)
+        chosen = self._choose(line, known, now, largest)
+        reason = self._reason(line, chosen, largest)
+        items = line.pop(chosen.places)
+        for item in items:
+            del self._keys[item.id]
+        self._drop_if_empty(key)
+        batch = Batch(items=items, reason=reason, closed_at=now)
+        if known is None:
+            return batch
+        return replace(batch, predicted=known.duration.seconds(float(len(batch)), batch.longest))
+
+    def _choose(self, line: Line, known: Known | None, now: float, largest: int) -> Chosen:
+        room = Room(rows=largest, seconds=self.limits.max_batch_seconds)
+        ranks = ranks_of(line, now, known)
+        if known is None:
+            return first_come(line, line.in_turn(ranks), room)
+        calm = self._outlook.calm(line, known, now, room)
+        return choose(Situation(line=line, ranks=ranks, now=now, room=room, calm=calm, known=known))
+
+    def _reason(self, line: Line, chosen: Chosen, largest: int) -> Reason:
+        size = len(chosen.places)
+        if line.is_alone or self.limits.max_batch_size == 1:
             return Reason.ALONE
-        if len(waiting) >= largest:
+        if size >= largest:
             return Reason.FULL
-        if waiting.is_urgent:
+        if line.ranks[chosen.places].min() <= URGENT:
             return Reason.URGENT
-        return Reason.ENOUGH if len(waiting) >= self.limits.min_batch_size else Reason.WINDOW
+        if size < len(line):
+            return chosen.rule
+        if size < self.limits.min_batch_size:
+            return Reason.WINDOW
+        return Reason.BURST if line.was_held else Reason.ENOUGH
 
     def _drop_if_empty(self, key: Hashable) -> None:
-        if not self._waiting[key]:
-            del self._waiting[key]
+        if not self._lines[key]:
+            del self._lines[key]
 
 
-class _Waiting:
-    """The waiting items of one key, in the order in which they would be filled in."""
-
-    def __init__(self) -> None:
-        self.overtaken = 0
-        self._order: dict[Hashable, tuple[int, float, int]] = {}
-        self._items: SortedKeyList[Item] = SortedKeyList(key=lambda item: self._order[item.id])
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def add(self, item: Item, arrival: int) -> None:
-        self._order[item.id] = (item.rank, item.enqueued_at, arrival)
-        self._items.add(item)
-
-    def discard(self, item_id: Hashable) -> None:
-        position = self._items.bisect_key_left(self._order[item_id])
-        del self._items[position]
-        del self._order[item_id]
-
-    def pop_first(self, size: int) -> tuple[Item, ...]:
-        items = tuple(self._items[:size])
-        del self._items[:size]
-        self._forget(items)
-        return items
-
-    @property
-    def is_urgent(self) -> bool:
-        return bool(self._items[0].is_urgent)
-
-    @property
-    def is_alone(self) -> bool:
-        return bool(self._items[0].alone)
-
-    @property
-    def oldest_at(self) -> float:
-        return min((item.enqueued_at for item in self._items), default=float("inf"))
-
-    @property
-    def turn(self) -> tuple[bool, bool, float]:
-        return (self.overtaken < MOST_OVERTAKING, not self.is_urgent, self.oldest_at)
-
-    def _forget(self, items: Iterable[Item]) -> None:
-        for item in items:
-            del self._order[item.id]
+def _turn(line: Line) -> tuple[bool, bool, float]:
+    return (line.overtaken < MOST_OVERTAKING, not line.is_urgent, line.oldest_at)

@@ -21,6 +21,10 @@ class Item:
     """When it was enqueued, in seconds; the window counts from here."""
     cost: float = 0.0
     """Seconds of audio."""
+    deadline_at: float | None = None
+    """When its batch should have ended, in seconds, on the clock of `enqueued_at`; None if whenever."""
+    tenant: str = ""
+    """On whose behalf: tenants share the engine by their weights."""
     alone: bool = False
     """True for an item under suspicion: it shares a batch with nobody."""
 

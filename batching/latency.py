@@ -80,7 +80,8 @@ class LatencyModel:
         self._prior_target = self._prior @ measured
         self._ratios: deque[float] = deque(maxlen=REMEMBERED)
         self._outliers = 0
-        self._late_ratio = 1.0
+        #: Measured over predicted, of the latest batches: their 95th percentile.
+        self.late_ratio = 1.0
         self._use(self._prior, self._prior_target)
 
     def seconds(self, size: int, longest: float = 0.0) -> float:
@@ -89,7 +90,7 @@ class LatencyModel:
 
     def late_seconds(self, size: int, longest: float = 0.0) -> float:
         """What one batch in twenty exceeds: `seconds` times the 95th percentile of measured to predicted."""
-        return self._late_ratio * self.seconds(size, longest)
+        return self.late_ratio * self.seconds(size, longest)
 
     def ran(self, batch: Ran) -> None:
         """Learn from a batch that ran."""
@@ -97,7 +98,7 @@ class LatencyModel:
         ratio = batch.seconds / predicted
         self._outliers = self._outliers + 1 if self._is_outlier(ratio) else 0
         self._ratios.append(ratio)
-        self._late_ratio = float(np.quantile(self._ratios, 0.95))
+        self.late_ratio = float(np.quantile(self._ratios, 0.95))
         if self._outliers == CHANGE:
             self._use(self._prior, self._prior_target)
         if self._outliers == 0 or self._outliers >= CHANGE:

@@ -1,6 +1,7 @@
 """How far a batch may grow and wait, and how its size follows the device's memory."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: Clean batches after which a size cut by an out-of-memory grows by one again. Slow on purpose: every
 #: further out-of-memory costs a failed engine call (additive increase, multiplicative decrease).
@@ -18,7 +19,13 @@ class Limits:
     max_batch_size: int = 8
     min_batch_size: int = 2
     max_batch_wait: float = 0.1
-    """The window in seconds, counted from when the oldest item was enqueued."""
+    """The window in seconds, counted from when the oldest item was enqueued: nothing is held for longer."""
+    max_batch_seconds: float = float("inf")
+    """Padded audio in a batch: its size times its longest item. A longer item runs by itself."""
+    urgent_seconds: float = float("inf")
+    """How long a batch with an urgent item should take at most, as far as the load allows."""
+    tenant_weights: Mapping[str, float] = field(default_factory=dict)
+    """What each tenant's share of the engine counts for; 1 unless named."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.min_batch_size <= self.max_batch_size:
@@ -27,6 +34,12 @@ class Limits:
             )
         if self.max_batch_wait < 0:
             raise ValueError(f"max_batch_wait is {self.max_batch_wait} s: expected 0 or more")
+        for name in ("max_batch_seconds", "urgent_seconds"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)} s: expected more than 0")
+        for tenant, weight in self.tenant_weights.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(f"weight of tenant {tenant!r} is {weight}: expected more than 0, and finite")
 
 
 class SizeCap:

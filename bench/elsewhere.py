@@ -1,4 +1,4 @@
-"""A Python of its own for celery-batches, which does not go together with the Celery that Segue needs."""
+"""Pythons of their own for what does not go together with Segue, or is too large to ask for."""
 
 from __future__ import annotations
 
@@ -30,25 +30,40 @@ def pins() -> dict[str, str]:
     return CONTESTANT | {name: version(name) for name in SHARED}
 
 
-def python_with(packages: Mapping[str, str], cache: Path | None = None) -> Path:
+def python_with(
+    packages: Mapping[str, str],
+    cache: Path | None = None,
+    *,
+    alone: Mapping[str, str] | None = None,
+    called: str = "celery-batches",
+) -> Path:
     """The interpreter of an environment that holds `packages`, made when first asked for.
 
     Args:
         packages: versions by name.
         cache: where environments are kept; None takes the user's cache directory.
+        alone: versions by name of those that are installed without what they depend on.
+        called: how the name of its folder begins.
 
     Raises:
         NotInstalled: pip could not get them.
     """
-    wanted = [f"{name}=={exact}" for name, exact in sorted(packages.items())]
-    named = blake2b(" ".join([sys.version, *wanted]).encode(), digest_size=8).hexdigest()
-    folder = (cache or _user_cache()) / f"celery-batches-{named}"
+    wanted, bare = _requirements(packages), _requirements(alone or {})
+    named = blake2b(" ".join([sys.version, *wanted, *bare]).encode(), digest_size=8).hexdigest()
+    folder = (cache or _user_cache()) / f"{called}-{named}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         _run([sys.executable, "-m", "venv", "--clear", str(folder)])
-        _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted])
+        install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        _run([*install, *wanted])
+        if bare:
+            _run([*install, "--no-deps", *bare])
         (folder / "complete").touch()
     return python
+
+
+def _requirements(packages: Mapping[str, str]) -> list[str]:
+    return [f"{name}=={exact}" for name, exact in sorted(packages.items())]
 
 
 def _user_cache() -> Path:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
+from itertools import product
 from typing import Any
 
+from rich.box import MARKDOWN
 from rich.console import RenderableType
 from rich.table import Table
 
-from bench.simulation.contest import BENTOML, LARGEST, SEGUE
-from bench.simulation.study import COSTS, LOADS, QUIET, WHISPER, Study
+from bench.simulation.contest import BENTOML, LARGEST, SEGUE, WHISPER
+from bench.simulation.studies.deadlines import Served
+from bench.simulation.studies.equal import COSTS, LOADS, QUIET
+from bench.simulation.study import Study
 from bench.simulation.summary import Summary
 from bench.simulation.targets import targets
+from bench.simulation.theirs.comparing import Comparison
 
 
 def as_json(found: Study) -> dict[str, Any]:
@@ -33,7 +38,17 @@ def tables_of(found: Study) -> Iterator[RenderableType]:
         yield _latencies(f"Independent requests: {figure} by load", found.poisson, figure)
     for load, table in found.bursts.items():
         yield _latencies(f"Bursts of four, load {load}: mean by gap in seconds", table, "mean")
-    yield _latencies("Lengths of 1 to 30 s: mean by load", found.lengths, "mean")
+    for figure in ("mean", "p99"):
+        yield _latencies(f"Lengths of 1 to 30 s: {figure} by load of FIFO", found.lengths, figure)
+    for objectives, served in found.deadlines.items():
+        yield _shares(f"Deadlines of {objectives}: in time by load", served)
+    yield from _by_class(found)
+    yield _fairness(found)
+    for count, ways in found.engines.items():
+        for figure in ("mean", "p99"):
+            yield _latencies(f"{count} engines on one queue: {figure} by load", ways, figure)
+    for figure in ("mean", "p99"):
+        yield _latencies(f"Audio decoded first, 30 ms each: {figure} by load", found.overlap, figure)
     yield _distances(found)
     yield _estimates(found)
     yield (
@@ -41,7 +56,19 @@ def tables_of(found: Study) -> Iterator[RenderableType]:
         f" {SEGUE} {found.after_congestion[SEGUE] * 1000:.0f} ms,"
         f" {BENTOML} {found.after_congestion[BENTOML] * 1000:.0f} ms\n"
     )
+    yield (
+        f"A decision with 256 waiting and batches of 64: {found.deciding.p50 * 1e6:.0f} µs,"
+        f" p99 {found.deciding.p99 * 1e6:.0f} µs of processor time;"
+        f" {found.deciding.items_per_second:.0f} items a second\n"
+    )
     yield _targets(found)
+
+
+def in_markdown(part: RenderableType) -> RenderableType:
+    """A part of `tables_of`, as the documentation shows it."""
+    if isinstance(part, Table):
+        part.box = MARKDOWN
+    return part
 
 
 def _latencies(title: str, table: Mapping[str, Mapping[float, Summary]], figure: str) -> Table:
@@ -53,6 +80,37 @@ def _latencies(title: str, table: Mapping[str, Mapping[float, Summary]], figure:
 
 def _milliseconds(summary: Summary, figure: str) -> str:
     return f"{getattr(summary, figure) * 1000:.0f}" if summary.stable else "–"
+
+
+def _shares(title: str, served: Mapping[str, Mapping[float, Served]]) -> Table:
+    shown = _table(title, "policy", *(f"{column:g}" for column in next(iter(served.values()))))
+    for name, by_load in served.items():
+        shown.add_row(name, *(f"{one.in_time:.0%}" for one in by_load.values()))
+    return shown
+
+
+def _by_class(found: Study) -> Iterator[Table]:
+    for name, figure in product(("urgent", "background"), ("mean", "p99")):
+        summaries = {
+            policy: {load: getattr(both, name) for load, both in by_load.items()}
+            for policy, by_load in found.urgent.items()
+        }
+        yield _latencies(f"One in ten urgent: {figure} of the {name} by load", summaries, figure)
+
+
+def _fairness(found: Study) -> Table:
+    shown = _table(
+        "A greedy tenant and four modest, by load of the greedy", "policy", *_tenant_columns(found)
+    )
+    for name, by_load in found.tenants.items():
+        figures = [(f"{one.jain:.3f}", f"{one.modest_p99 * 1000:.0f}") for one in by_load.values()]
+        shown.add_row(name, *(figure for pair in figures for figure in pair))
+    return shown
+
+
+def _tenant_columns(found: Study) -> list[str]:
+    loads = next(iter(found.tenants.values()))
+    return [column for load in loads for column in (f"{load:g}: Jain", "modest p99, ms")]
 
 
 def _distances(found: Study) -> Table:
@@ -77,6 +135,16 @@ def _targets(found: Study) -> Table:
     for target in targets(found):
         verdict = "reached" if target.is_reached else f"not reached: {target.because}".rstrip(": ")
         shown.add_row(str(target.row), target.asked, target.got, verdict)
+    return shown
+
+
+def peers_table(found: Iterable[Comparison]) -> Table:
+    """The peers' own code beside what stands for it: latencies in ms."""
+    columns = ("load", "mean, theirs", "mean, ours", "p99, theirs", "p99, ours", "furthest")
+    shown = _table("The peers' own code, and ours for it", "peer", *columns)
+    for one in found:
+        seconds = (one.their_mean, one.our_mean, one.their_p99, one.our_p99, one.furthest)
+        shown.add_row(one.peer, f"{one.load:g}", *(f"{figure * 1000:.1f}" for figure in seconds))
     return shown
 
 

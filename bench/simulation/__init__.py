@@ -1,1 +1,1 @@
-"""One engine in simulated time: the shipped batcher against its peers and the best possible."""
+"""Engines in simulated time: the shipped batcher against its peers and the best possible."""

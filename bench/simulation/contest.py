@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bench.simulation.cost import Linear
 from bench.simulation.peers.bentoml import BentoML
-from bench.simulation.peers.bound_early import OneAhead, celery_batches, ray_serve
+from bench.simulation.peers.bound_early import ClosedByTimer, OneAhead, ray_serve
 from bench.simulation.peers.waiting import Triton, WindowFromDequeue, WindowFromLoop
 from bench.simulation.policy import Policy, Shipped
 
 LARGEST = 16
+
+#: The engine of the contest: see there.
+WHISPER = Linear()
 
 #: The window of the peers that need one, and the worker's own default: seconds.
 WINDOW = 0.1
@@ -37,5 +41,5 @@ POLICIES: Mapping[str, Callable[[], Policy]] = {
     TEI: lambda: OneAhead(LARGEST),
     RAY_SHORT: lambda: ray_serve(LARGEST, RAY_DEFAULT),
     RAY_LONG: lambda: ray_serve(LARGEST, WINDOW),
-    CELERY: lambda: celery_batches(LARGEST, WINDOW),
+    CELERY: lambda: ClosedByTimer(LARGEST, WINDOW),
 }

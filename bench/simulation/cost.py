@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Protocol
 
 from batching.item import Item
@@ -62,3 +63,28 @@ class Padded:
         """Requests a second in full batches of `largest`, first come first served."""
         batches = [items[first : first + largest] for first in range(0, len(items), largest)]
         return len(items) / sum(self.seconds(batch) for batch in batches)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InWaves:
+    """What is done to each item by itself before the engine call, such as decoding, on several threads."""
+
+    each: float
+    """Seconds for one item on one thread."""
+    threads: int
+
+    def of_size(self, size: int) -> float:
+        """Seconds until all of `size` items are done that begin together."""
+        return self.each * ceil(size / self.threads)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serial:
+    """A handler that prepares its batch and then runs it: the engine is idle meanwhile."""
+
+    before: InWaves
+    engine: Linear
+
+    def seconds(self, items: Sequence[Item]) -> float:
+        """Seconds for one batch of these items."""
+        return self.before.of_size(len(items)) + self.engine.of_size(len(items))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from batching.batch import Batch
 from batching.batcher import Batcher
+from batching.forecast import Forecast
 from batching.item import Item
+from batching.latency import Ran
 from batching.limits import Limits
+from bench.simulation.cost import Cost
 
 Members = tuple[Item, ...]
 
@@ -26,17 +31,38 @@ class Policy(Protocol):
         """When to ask again if nothing else arrives; None if nothing waits. Asked after an empty `take`."""
         ...
 
-    def ran(self, members: Members, started_at: float, ended_at: float, /) -> None:
+    def ran(self, _members: Members, started_at: float, ended_at: float, /) -> None:
         """The batch has run, and the engine is free again."""
         ...
 
 
 class Shipped:
-    """The batcher of the worker itself, with the settings of the worker."""
+    """The batcher of the worker itself, with the settings of the worker.
 
-    def __init__(self, largest: int, *, smallest: int = 1, window: float = 0.0) -> None:
-        limits = Limits(max_batch_size=largest, min_batch_size=smallest, max_batch_wait=window)
-        self._batcher = Batcher(limits)
+    It starts from a calibration, as the worker does after its warm-up, or learns from its first batches.
+    """
+
+    def __init__(
+        self,
+        largest: int,
+        *,
+        smallest: int = 1,
+        window: float = 0.1,
+        seconds: float = float("inf"),
+        urgent_seconds: float = float("inf"),
+        tenants: Mapping[str, float] | None = None,
+        calibration: Sequence[Ran] = (),
+    ) -> None:
+        limits = Limits(
+            max_batch_size=largest,
+            min_batch_size=smallest,
+            max_batch_wait=window,
+            max_batch_seconds=seconds,
+            urgent_seconds=urgent_seconds,
+            tenant_weights=tenants or {},
+        )
+        self._batcher = Batcher(limits, Forecast(calibration))
+        self._running: Batch | None = None
 
     def add(self, item: Item) -> None:
         """It waits in the batcher."""
@@ -48,8 +74,24 @@ class Shipped:
 
     def take(self, now: float, /) -> Members:
         """What the batcher gives a free engine."""
-        batch = self._batcher.take(now)
-        return batch.items if batch else ()
+        self._running = self._batcher.take(now)
+        return self._running.items if self._running else ()
 
-    def ran(self, members: Members, started_at: float, ended_at: float, /) -> None:
-        """Nothing is learnt from it yet."""
+    def ran(self, _members: Members, started_at: float, ended_at: float, /) -> None:
+        """The batcher learns how long it took."""
+        if self._running is not None:
+            self._batcher.ran(self._running, ended_at - started_at)
+
+
+def calibration(cost: Cost, largest: int, lengths: Sequence[float] = (0.0,)) -> list[Ran]:
+    """What a warm-up on this engine measures: the sizes 1, 2, 4 … `largest` at each of `lengths`."""
+    sizes = [size for size in (1, 2, 4, 8, 16, 32, 64) if size < largest] + [largest]
+    return [
+        Ran(size=size, longest=length, seconds=cost.seconds(_alike(size, length)))
+        for size in sizes
+        for length in lengths
+    ]
+
+
+def _alike(size: int, length: float) -> list[Item]:
+    return [Item(id=number, key="one", enqueued_at=0.0, cost=length) for number in range(size)]

@@ -1,186 +1,70 @@
-"""Everything that `segue bench policy` simulates, and on which arrivals."""
+"""Everything that `segue bench policy` simulates, spread over the processors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any
 
-import numpy as np
+from bench.simulation.deciding import Deciding, deciding
+from bench.simulation.estimation import Errors
+from bench.simulation.studies import deadlines, engines, equal, lengths, overlap, tenants, urgent
+from bench.simulation.studies.deadlines import ByObjectives
+from bench.simulation.studies.engines import ByEngines
+from bench.simulation.studies.equal import Distance, Table
+from bench.simulation.studies.tenants import ByTenants
+from bench.simulation.studies.urgent import ByClass
 
-from bench.simulation.arrivals import Times, as_items, bursts, poisson, speech_lengths
-from bench.simulation.contest import BENTOML, BEST, LARGEST, POLICIES, SEGUE
-from bench.simulation.cost import Linear, Padded
-from bench.simulation.estimation import SCENARIOS, Errors, compare
-from bench.simulation.oracles.best_online import Tabled, best_policy
-from bench.simulation.oracles.clairvoyant import least_mean_latency
-from bench.simulation.policy import Policy
-from bench.simulation.simulator import Run, simulate
-from bench.simulation.summary import Summary, summary_of
-
-#: Requests a second over the capacity in full batches.
-LOADS = (0.05, 0.2, 0.3, 0.5, 0.7, 0.9, 0.95)
-
-#: Loads with bursts of four, and the mean gaps within a burst in seconds.
-BURST_LOADS = (0.05, 0.2)
-BURST_GAPS = (0.0003, 0.002, 0.010)
-
-#: Costs by what a call costs over what an item costs: 4.7 is Whisper's (see `Linear`), 16 like embeddings.
-COSTS = {"1": Linear(base=0.1, each=0.1), "4.7": Linear(), "16": Linear(base=0.16, each=0.01)}
-WHISPER = COSTS["4.7"]
-
-#: Loads with items of different lengths, over the capacity in full batches first come first served.
-LENGTH_LOADS = (0.3, 0.6, 0.8, 0.95)
-
-#: Items for which the clairvoyant schedule is computed, at half a millisecond each.
-FORESEEN = 2000
-
-#: Congestion, and after it: so many seconds at this load, then so many requests at so many a second.
-CONGESTED, CONGESTED_LOAD = 60.0, 0.95
-QUIET, QUIET_RATE = 150, 2.0
-
-#: How often the congestion and the estimators' scenarios are drawn: they are short.
-REPEATED = 10
-
-#: A summary for each policy by load or gap.
-Table = Mapping[str, Mapping[float, Summary]]
-Drawn = Callable[[int], Times]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distance:
-    """The mean latency of `SEGUE` over that of an oracle on the same arrivals: 1 cannot be bettered."""
-
-    online: float
-    """Over the best policy that does not know the future."""
-    clairvoyant: float
-    """Over the best schedule for these very arrivals, `FORESEEN` of them."""
+#: One question each, the longest first, so that no processor is idle at the end; given items, and seeds.
+PARTS: Mapping[str, Callable[[int, Sequence[int]], Any]] = {
+    "distances": equal.distances,
+    "engines": engines.study,
+    "lengths": lengths.study,
+    "poisson": equal.on_poisson,
+    "bursts": equal.on_bursts,
+    "deadlines": deadlines.study,
+    "tenants": tenants.study,
+    "urgent": urgent.study,
+    "burst_distances": equal.burst_distances,
+    "overlap": overlap.study,
+    "after_congestion": equal.after_congestion,
+    "estimates": equal.estimates,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """All results, and what they were got from."""
+    """All results, and what they were got from. Each is described where it is simulated."""
 
     items: int
     """In each simulation."""
     seeds: Sequence[int]
     poisson: Table
-    """By policy, with `BEST` among them, then by load."""
     distances: Mapping[str, Mapping[float, Distance]]
-    """By the keys of `COSTS`, then by load."""
     bursts: Mapping[float, Table]
-    """By load, then by policy, then by gap."""
     burst_distances: Mapping[float, Mapping[float, float]]
-    """Over the clairvoyant schedule: by load, then by gap."""
-    lengths: Table
-    """With `Padded` cost, by policy, then by load."""
     after_congestion: Mapping[str, float]
-    """Mean latency of the first `QUIET` requests in seconds, by policy."""
     estimates: Mapping[str, Errors]
-    """By scenario."""
+    lengths: Table
+    deadlines: ByObjectives
+    urgent: ByClass
+    tenants: ByTenants
+    engines: ByEngines
+    overlap: Table
+    deciding: Deciding
+    """Of this machine, in real time: the only figures that another run does not repeat."""
 
 
 def study(items: int, seeds: Sequence[int], told: Callable[[str], None]) -> Study:
-    """Simulate everything, `items` for each policy, load and seed; `told` hears what comes next."""
-    told("independent requests")
-    table = _on_poisson(items, seeds)
-    told("bursts")
-    burst_table = {load: _on_bursts(load, items, seeds) for load in BURST_LOADS}
-    told("the best possible")
-    distances = {
-        ratio: {load: _distance(load, cost, items, seeds) for load in LOADS} for ratio, cost in COSTS.items()
-    }
-    burst_distances = {
-        load: {gap: _over_clairvoyant(_bursts(load, gap, FORESEEN), WHISPER, seeds) for gap in BURST_GAPS}
-        for load in BURST_LOADS
-    }
-    told("after congestion, and the estimators")
-    return Study(
-        items=items,
-        seeds=seeds,
-        poisson=table,
-        distances=distances,
-        bursts=burst_table,
-        burst_distances=burst_distances,
-        lengths=_on_lengths(items, seeds),
-        after_congestion={name: _after_congestion(POLICIES[name]) for name in (SEGUE, BENTOML)},
-        estimates={name: compare(scenario, range(REPEATED)) for name, scenario in SCENARIOS.items()},
-    )
-
-
-def _on_poisson(items: int, seeds: Sequence[int]) -> Table:
-    table = {
-        name: {load: _summary(policy, _poisson(load, items), seeds) for load in LOADS}
-        for name, policy in POLICIES.items()
-    }
-    return {**table, BEST: {load: _summary(_best(load), _poisson(load, items), seeds) for load in LOADS}}
-
-
-def _on_bursts(load: float, items: int, seeds: Sequence[int]) -> Table:
-    return {
-        name: {gap: _summary(policy, _bursts(load, gap, items), seeds) for gap in BURST_GAPS}
-        for name, policy in POLICIES.items()
-    }
-
-
-def _on_lengths(items: int, seeds: Sequence[int]) -> Table:
-    return {
-        name: {
-            load: summary_of([_on_speech(policy(), load, items, seed) for seed in seeds])
-            for load in LENGTH_LOADS
-        }
-        for name, policy in POLICIES.items()
-    }
-
-
-def _on_speech(policy: Policy, load: float, items: int, seed: int) -> Run:
-    lengths = speech_lengths(items, seed)
-    at_once = as_items(np.zeros(items), lengths)
-    rate = load * Padded().capacity(at_once, LARGEST)
-    return simulate(policy, as_items(poisson(rate, items, seed), lengths), Padded())
-
-
-def _summary(policy: Callable[[], Policy], drawn: Drawn, seeds: Sequence[int]) -> Summary:
-    return summary_of([simulate(policy(), as_items(drawn(seed)), WHISPER) for seed in seeds])
-
-
-def _distance(load: float, cost: Linear, items: int, seeds: Sequence[int]) -> Distance:
-    return Distance(
-        online=_mean(POLICIES[SEGUE], _poisson(load, items, cost), cost, seeds)
-        / _mean(_best(load, cost), _poisson(load, items, cost), cost, seeds),
-        clairvoyant=_over_clairvoyant(_poisson(load, FORESEEN, cost), cost, seeds),
-    )
-
-
-def _over_clairvoyant(drawn: Drawn, cost: Linear, seeds: Sequence[int]) -> float:
-    least = np.mean([least_mean_latency(drawn(seed), cost, LARGEST) for seed in seeds])
-    return _mean(POLICIES[SEGUE], drawn, cost, seeds) / float(least)
-
-
-def _mean(policy: Callable[[], Policy], drawn: Drawn, cost: Linear, seeds: Sequence[int]) -> float:
-    """Mean latency over whole runs: the oracles, too, begin with an empty queue."""
-    runs = [simulate(policy(), as_items(drawn(seed)), cost) for seed in seeds]
-    return float(np.mean([run.latencies.mean() for run in runs]))
-
-
-def _after_congestion(policy: Callable[[], Policy]) -> float:
-    rate = CONGESTED_LOAD * WHISPER.capacity(LARGEST)
-    means = []
-    for seed in range(REPEATED):
-        busy = poisson(rate, int(rate * CONGESTED), seed)
-        quiet = busy[-1] + poisson(QUIET_RATE, QUIET, seed + REPEATED)
-        run = simulate(policy(), as_items(np.concatenate([busy, quiet])), WHISPER)
-        means.append(run.latencies[-QUIET:].mean())
-    return float(np.mean(means))
-
-
-def _best(load: float, cost: Linear = WHISPER) -> Callable[[], Policy]:
-    answer = best_policy(load * cost.capacity(LARGEST), cost, LARGEST)
-    return lambda: Tabled(LARGEST, answer)
-
-
-def _poisson(load: float, items: int, cost: Linear = WHISPER) -> Drawn:
-    return lambda seed: poisson(load * cost.capacity(LARGEST), items, seed)
-
-
-def _bursts(load: float, gap: float, items: int) -> Drawn:
-    return lambda seed: bursts(load * WHISPER.capacity(LARGEST), items, seed, gap=gap)
+    """Simulate everything, `items` for each policy, load and seed; `told` hears how far it is."""
+    found: dict[str, Any] = {}
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        coming = {pool.submit(part, items, seeds): name for name, part in PARTS.items()}
+        told(f"{len(PARTS)} studies")
+        for ended in as_completed(coming):
+            found[coming[ended]] = ended.result()
+            told(f"{len(PARTS) - len(found)} of {len(PARTS)} studies to go")
+    told("how long a decision takes")
+    return Study(items=items, seeds=seeds, deciding=deciding(), **found)

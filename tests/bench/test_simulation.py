@@ -67,7 +67,7 @@ def test_broken_policy_is_noticed(fault: str) -> None:
         simulate(Broken(fault), at(1.0, 1.0, 2.0), COST)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(name=st.sampled_from(list(POLICIES)), gaps=st.lists(st.floats(0, 0.3), min_size=1, max_size=50))
 def test_every_policy_runs_every_item_once(name: str, gaps: list[float]) -> None:
     """No policy loses or doubles an item, exceeds the largest batch, or ends one before it came."""

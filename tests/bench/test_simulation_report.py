@@ -1,6 +1,7 @@
 """What `segue bench policy` shows: targets beside what was got, tables, JSON, a picture."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -9,17 +10,29 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bench.policy import as_json, tables_of
+from bench.policy import as_json, in_markdown, tables_of
 from bench.simulation.contest import BENTOML, BEST, POLICIES, RAY_LONG, RAY_SHORT, SEGUE, TEI, TRITON
+from bench.simulation.deciding import Deciding
 from bench.simulation.estimation import SCENARIOS, Errors
-from bench.simulation.study import BURST_GAPS, BURST_LOADS, COSTS, LENGTH_LOADS, LOADS, Distance, Study
+from bench.simulation.studies import deadlines, engines, lengths, overlap, tenants, urgent
+from bench.simulation.studies.deadlines import Served
+from bench.simulation.studies.equal import BURST_GAPS, BURST_LOADS, COSTS, LOADS, Distance, Table
+from bench.simulation.studies.tenants import Fairness
+from bench.simulation.studies.urgent import Classes
+from bench.simulation.study import Study
 from bench.simulation.summary import Summary
 from bench.simulation.targets import targets
 from cli.main import app
 
 GOOD = Summary(mean=0.1, p50=0.1, p99=0.2, batch_size=2.0, busy=0.5, stable=True)
-POOR = replace(GOOD, mean=0.3, p99=0.9)
+POOR = replace(GOOD, mean=0.4, p99=0.9)
 ENDLESS = replace(POOR, mean=300.0, stable=False)
+
+ALL_GOOD = dict.fromkeys(lengths.LOADS, GOOD)
+ALL_ENGINES_GOOD = dict.fromkeys(engines.LOADS, GOOD)
+ALL_DECODED = dict.fromkeys(overlap.LOADS, GOOD)
+LATE = dict.fromkeys(deadlines.LOADS, Served(in_time=0.7, shed=0.0))
+SAME = dict.fromkeys(urgent.LOADS, Classes(urgent=GOOD, background=GOOD))
 
 
 def found() -> Study:
@@ -37,10 +50,34 @@ def found() -> Study:
         distances={ratio: dict.fromkeys(LOADS, foreseen) for ratio in COSTS},
         bursts={load: dict(by_gap) for load in BURST_LOADS},
         burst_distances={load: dict.fromkeys(BURST_GAPS, 1.05) for load in BURST_LOADS},
-        lengths={name: dict.fromkeys(LENGTH_LOADS, GOOD) for name in POLICIES},
+        lengths=_best_is(SEGUE, [*POLICIES, lengths.INFINITY, lengths.INFINITY_SORT], lengths.LOADS),
+        deadlines={name: _in_time() for name in deadlines.OBJECTIVES},
+        urgent={
+            name: dict.fromkeys(urgent.LOADS, Classes(urgent=one, background=GOOD))
+            for name, one in zip(urgent.POLICIES, (GOOD, POOR, POOR), strict=True)
+        },
+        tenants={
+            name: dict.fromkeys(tenants.LOADS, Fairness(jain=1.0, modest_mean=0.1, modest_p99=0.2))
+            for name in tenants.POLICIES
+        },
+        engines={count: _best_is(engines.SHARE, engines.PULLINGS, engines.LOADS) for count in engines.COUNTS},
+        overlap=_best_is(overlap.POOL, [overlap.POOL, overlap.STAGES, overlap.SERIAL], overlap.LOADS),
+        deciding=Deciding(p50=0.00001, p99=0.00005, items_per_second=5000.0),
         after_congestion={SEGUE: 0.1, BENTOML: 0.3},
         estimates=dict.fromkeys(SCENARIOS, Errors(ours=0.01, bentoml=0.5)),
     )
+
+
+def _best_is(best: str, names: Iterable[str], loads: Iterable[float]) -> Table:
+    return {name: dict.fromkeys(loads, GOOD if name == best else POOR) for name in names}
+
+
+def _in_time() -> Mapping[str, Mapping[float, Served]]:
+    good, poor = Served(in_time=0.9, shed=0.0), Served(in_time=0.5, shed=0.5)
+    return {
+        name: dict.fromkeys(deadlines.LOADS, good if name == deadlines.SEGUE else poor)
+        for name in deadlines.POLICIES
+    }
 
 
 def missed(study: Study) -> list[int]:
@@ -49,9 +86,9 @@ def missed(study: Study) -> list[int]:
 
 
 def test_all_targets_can_be_reached() -> None:
-    """There is a line for each of the rows 1 to 7, and this study reaches them."""
+    """There is a line for each of the rows 1 to 13, and this study reaches them."""
     assert missed(found()) == []
-    assert {target.row for target in targets(found())} == set(range(1, 8))
+    assert {target.row for target in targets(found())} == set(range(1, 14))
 
 
 @pytest.mark.parametrize(
@@ -68,8 +105,27 @@ def test_all_targets_can_be_reached() -> None:
         ),
         (replace(found(), poisson={**found().poisson, RAY_SHORT: dict.fromkeys(LOADS, POOR)}), [6]),
         (replace(found(), poisson={**found().poisson, TEI: {**found().poisson[TEI], 0.9: GOOD}}), [5]),
+        (replace(found(), lengths={**found().lengths, SEGUE: {**ALL_GOOD, 1.3: ENDLESS}}), [8]),
+        (replace(found(), deadlines={deadlines.MIXED: dict.fromkeys(deadlines.POLICIES, LATE)}), [9, 9]),
+        (replace(found(), urgent=dict.fromkeys(urgent.POLICIES, SAME)), [10]),
+        (replace(found(), engines={8: dict.fromkeys(engines.PULLINGS, ALL_ENGINES_GOOD)}), [11, 11]),
+        (replace(found(), overlap=dict.fromkeys(found().overlap, ALL_DECODED)), [12]),
+        (replace(found(), deciding=Deciding(p50=0.0, p99=0.0002, items_per_second=1000.0)), [13, 13]),
     ],
-    ids=["congestion", "estimator", "bursts", "clairvoyant", "ray", "tei"],
+    ids=[
+        "congestion",
+        "estimator",
+        "bursts",
+        "clairvoyant",
+        "ray",
+        "tei",
+        "lengths",
+        "deadlines",
+        "urgent",
+        "engines",
+        "overlap",
+        "deciding",
+    ],
 )
 def test_missed_target_says_so(worse: Study, rows: list[int]) -> None:
     """One figure that is too high misses its row and no other, however good the rest is."""
@@ -85,6 +141,16 @@ def test_tables_show_every_policy_and_what_is_unstable() -> None:
     assert "…" not in shown
     assert "300000" not in shown
     assert all(shown.count(name) >= 3 for name in POLICIES)
+
+
+def test_tables_can_go_into_a_document() -> None:
+    """`--markdown` prints rows that a document shows as they are."""
+    console = Console(width=200, record=True, file=StringIO())
+    for part in tables_of(found()):
+        console.print(in_markdown(part))
+    shown = console.export_text()
+    assert "┃" not in shown
+    assert f"| {SEGUE} " in shown
 
 
 def test_json_holds_everything() -> None:

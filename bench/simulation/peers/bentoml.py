@@ -7,6 +7,7 @@ from math import ceil
 
 import numpy as np
 
+from batching.item import Item
 from bench.simulation.peers.waiting import Waiting
 from bench.simulation.policy import Members
 
@@ -16,10 +17,10 @@ TICK = 0.001
 DECAY = 0.95
 REMEMBERED = 50
 REFIT_EVERY = 5.0
-IGNORED_AT_FIRST = 6
+IGNORED_AT_FIRST = 2
 
-#: Its first guess at the seconds that one more item costs; so long that nothing is held before the first fit.
-FIRST_SLOPE = 2.0
+#: Its default `max_latency`, in seconds.
+MAX_LATENCY = 60.0
 
 
 def least_squares(sizes: list[int], seconds: list[float]) -> tuple[float, float]:
@@ -32,20 +33,25 @@ def least_squares(sizes: list[int], seconds: list[float]) -> tuple[float, float]
 class BentoML(Waiting):
     """Holds n items while n · (age of the newest + one tick + slope) is below the wait it has learnt.
 
-    Left out: shedding at `max_latency` (no request has a deadline here, and its default is 60 s), and its
-    training on the first dozen requests.
+    The oldest is shed while another waits and it would miss `max_latency` by its estimate, for which n is not
+    limited to the largest batch. Left out: its training on the first dozen requests.
     """
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, max_latency: float = MAX_LATENCY) -> None:
         super().__init__(largest)
-        self._slope, self._wait = FIRST_SLOPE, 0.0
+        self._max_latency = max_latency
+        # its first guesses, before any fit
+        self._slope, self._base = min(2.0, max_latency * 2 / 30), min(1.0, max_latency / 30)
+        self._wait = 0.0
         self._seen: deque[tuple[int, float, float]] = deque(maxlen=REMEMBERED)
         self._to_ignore = IGNORED_AT_FIRST
         self._fitted_at = float("-inf")
         self._wake_at = 0.0
+        self.shed: list[Item] = []
 
     def take(self, now: float, /) -> Members:
         """All that wait, unless more are expected soon enough."""
+        self._shed_late(now)
         waiting = len(self.queue)
         if not waiting:
             return ()
@@ -62,6 +68,8 @@ class BentoML(Waiting):
 
     def ran(self, members: Members, started_at: float, ended_at: float, /) -> None:
         """Remember size, duration, and how long the first item waited; fit again now and then."""
+        if len(self.queue) == 1 and ended_at - self.queue[0].enqueued_at >= self._max_latency:
+            self.shed.append(self.queue.popleft())
         if self._to_ignore:
             self._to_ignore -= 1
             return
@@ -69,5 +77,13 @@ class BentoML(Waiting):
         if ended_at - self._fitted_at >= REFIT_EVERY:
             self._fitted_at = ended_at
             sizes, seconds, waits = zip(*self._seen, strict=True)
-            self._slope, _ = least_squares(list(sizes), list(seconds))
+            self._slope, self._base = least_squares(list(sizes), list(seconds))
             self._wait = max(0.0, sum(waits) / len(waits))
+
+    def _shed_late(self, now: float) -> None:
+        """It looks at each tick, also while the engine runs; what it sheds then, it would shed now too."""
+        while len(self.queue) > 1:
+            predicted = self._slope * len(self.queue) + self._base
+            if now - self.queue[0].enqueued_at + predicted < self._max_latency:
+                return
+            self.shed.append(self.queue.popleft())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from math import floor
 
 from batching.item import Item
 from bench.simulation.policy import Members
+
+#: Batches' worth of backlog that infinity sorts at once (`max_n_batches` in `_publish_towards_model`), and
+#: batches that it binds ahead: one published, one at its features, three with features (`Queue(3)`).
+AT_ONCE, INFINITY_AHEAD = 8, 5
 
 
 class ClosedByTime:
@@ -56,16 +59,23 @@ def ray_serve(largest: int, window: float) -> ClosedByTime:
     return ClosedByTime(largest, lambda first_at: first_at + window)
 
 
-def celery_batches(largest: int, interval: float) -> ClosedByTime:
-    """celery-batches: `flush_every` items, or the tick of a timer that runs freely from the first."""
-    started_at: list[float] = []
+class ClosedByTimer(ClosedByTime):
+    """celery-batches: `flush_every` items, or the tick of a timer that runs until a tick finds nothing."""
 
-    def next_tick(first_at: float) -> float:
-        if not started_at:
-            started_at.append(first_at)
-        return started_at[0] + (floor((first_at - started_at[0]) / interval) + 1) * interval
+    def __init__(self, largest: int, interval: float) -> None:
+        super().__init__(largest, self._tick_after)
+        self._interval = interval
+        self._tick = float("inf")
 
-    return ClosedByTime(largest, next_tick)
+    def _close_if_due(self, now: float) -> None:
+        while self._tick <= now:
+            self._tick += self._interval if self._open else float("inf")
+            super()._close_if_due(now)
+
+    def _tick_after(self, first_at: float) -> float:
+        if self._tick == float("inf"):
+            self._tick = first_at + self._interval
+        return self._tick
 
 
 class OneAhead:
@@ -98,3 +108,47 @@ class OneAhead:
     def _bind(self) -> None:
         size = min(len(self._queue), self._largest)
         self._bound = tuple(self._queue.popleft() for _ in range(size))
+
+
+class SortedByLength:
+    """infinity: takes a backlog of up to `AT_ONCE` batches, sorts it by length, and cuts it.
+
+    `ahead` batches are bound while the engine runs; with 0 only its sort is left, and members are bound when
+    the engine is free, which is kinder to it than its source.
+    """
+
+    def __init__(self, largest: int, ahead: int) -> None:
+        self._largest = largest
+        self._ahead = ahead
+        self._bound: deque[Members] = deque()
+        self._queue: list[Item] = []
+
+    def add(self, item: Item) -> None:
+        """It waits; while there is room ahead, it is bound at once."""
+        self._queue.append(item)
+        if len(self._bound) < self._ahead:
+            self._bind()
+
+    def take(self, _now: float, /) -> Members:
+        """The batch bound first."""
+        if not self._bound:
+            self._bind()
+        members = self._bound.popleft() if self._bound else ()
+        if len(self._bound) < self._ahead:
+            self._bind()
+        return members
+
+    def wake_at(self) -> float | None:
+        """Never: what waits runs as soon as the engine is free."""
+        return None
+
+    def ran(self, members: Members, started_at: float, ended_at: float, /) -> None:
+        """Nothing is learnt from it."""
+
+    def _bind(self) -> None:
+        backlog = self._queue[: AT_ONCE * self._largest]
+        del self._queue[: len(backlog)]
+        if len(backlog) > self._largest:
+            backlog.sort(key=lambda item: item.cost)
+        cuts = range(0, len(backlog), self._largest)
+        self._bound.extend(tuple(backlog[first : first + self._largest]) for first in cuts)

@@ -1,0 +1,88 @@
+"""What is known of the durations of every key: one latency model each, from one calibration of the device.
+
+1. With a calibration each key starts from it: other options are likely to be slower or faster by one factor,
+   which the model learns from the first batches.
+2. Without one, the first batches of a key are its calibration, once they tell its terms apart; until then
+   nothing is predicted, and the rules that need a prediction do not apply.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Sequence
+from contextlib import suppress
+
+from batching.duration import Duration
+from batching.latency import LatencyModel, Ran
+
+#: Batches from which a model is made where there is no calibration: the terms are then known to a few per
+#: cent with jitter of as much. The very first is left out: it warms the device up.
+FIRST_BATCHES = 16
+
+#: Batches of which the last are kept while they do not tell the terms apart: an hour of batches of one size
+#: must not make a model of one size.
+MOST_FIRST_BATCHES = 64
+
+#: Keys whose models are kept; the one that ran longest ago is forgotten first. Options make keys, and a
+#: caller may send any number of them.
+MOST_KEYS = 256
+
+
+class Forecast:
+    """The latency models of one device, by key. Not thread-safe."""
+
+    def __init__(self, calibration: Sequence[Ran] = ()) -> None:
+        """Raises `ValueError` for a calibration from which the terms cannot be told apart."""
+        self._calibration = calibration
+        self._durations: OrderedDict[Hashable, _Durations] = OrderedDict()
+        self._unseen = _Durations(calibration)
+
+    def duration(self, key: Hashable) -> Duration | None:
+        """What a batch of this key takes; None if nothing is known yet."""
+        return self._durations.get(key, self._unseen).usual
+
+    def late_duration(self, key: Hashable) -> Duration | None:
+        """What one batch in twenty exceeds; None if nothing is known yet."""
+        return self._durations.get(key, self._unseen).late
+
+    def ran(self, key: Hashable, batch: Ran) -> None:
+        """Learn from a batch of this key that ran."""
+        if key not in self._durations:
+            self._durations[key] = _Durations(self._calibration)
+        self._durations.move_to_end(key)
+        self._durations[key].ran(batch)
+        if len(self._durations) > MOST_KEYS:
+            self._durations.popitem(last=False)
+
+
+class _Durations:
+    """What is known of one key: a model, or the batches that it will be made of."""
+
+    def __init__(self, calibration: Sequence[Ran]) -> None:
+        self.usual: Duration | None = None
+        self.late: Duration | None = None
+        self._model: LatencyModel | None = None
+        self._first: deque[Ran] = deque(maxlen=MOST_FIRST_BATCHES)
+        self._is_warm = False
+        if calibration:
+            self._use(LatencyModel(calibration))
+
+    def ran(self, batch: Ran) -> None:
+        if self._model is not None:
+            self._model.ran(batch)
+            self._use(self._model)
+        elif self._is_warm:
+            self._first.append(batch)
+            self._calibrate()
+        self._is_warm = True
+
+    def _calibrate(self) -> None:
+        if len(self._first) < FIRST_BATCHES:
+            return
+        with suppress(ValueError):  # one size only so far: nothing to tell the terms apart
+            self._use(LatencyModel(self._first))
+
+    def _use(self, model: LatencyModel) -> None:
+        self._model = model
+        self.usual = Duration(*model.terms)
+        self.late = Duration(*(model.late_ratio * term for term in model.terms))

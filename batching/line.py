@@ -1,0 +1,151 @@
+"""What waits of one key, in order of length: the items, and as columns of numbers what the rules ask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable
+from itertools import compress
+
+import numpy as np
+import numpy.typing as npt
+
+from batching.duration import Vector
+from batching.item import URGENT, Item
+from batching.shares import Shares
+
+#: Positions in the line, in the order in which items are filled into a batch.
+Places = npt.NDArray[np.intp]
+
+#: Places for which there is room at first; doubled whenever they are used up.
+FIRST_ROOM = 64
+
+NEVER = float("inf")
+
+#: The columns.
+LENGTH, ENQUEUED, ARRIVAL, RANK, DEADLINE = range(5)
+
+
+class Line:
+    """Items of one key. The columns are views, valid until the next change; shape `[len(line)]`."""
+
+    def __init__(self, shares: Shares) -> None:
+        self.items: list[Item] = []
+        #: The least that any item says; infinite without items.
+        self.oldest_at: float = NEVER
+        self.first_rank: float = NEVER
+        self.first_deadline: float = NEVER
+        #: Batches of other keys that started while this one was ready as well.
+        self.overtaken = 0
+        #: Batches of this key in a row that left the oldest item behind.
+        self.passed_by = 0
+        #: Whether a free engine was refused, to wait for more.
+        self.was_held = False
+        self._table = np.zeros((5, FIRST_ROOM))
+        self._tenants: Counter[str] = Counter()
+        self._shares = shares
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def add(self, item: Item, arrival: int) -> None:
+        """Let `item` wait; `arrival` tells apart what was enqueued at the same time."""
+        if len(self.items) == self._table.shape[1]:
+            self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
+        place, end = int(np.searchsorted(self.lengths, item.cost, side="right")), len(self.items)
+        self._table[:, place + 1 : end + 1] = self._table[:, place:end].copy()
+        deadline_at = NEVER if item.deadline_at is None else item.deadline_at
+        self._table[:, place] = (item.cost, item.enqueued_at, arrival, item.rank, deadline_at)
+        self.items.insert(place, item)
+        self._tenants[item.tenant] += 1
+        self.oldest_at = min(self.oldest_at, item.enqueued_at)
+        self.first_rank = min(self.first_rank, item.rank)
+        self.first_deadline = min(self.first_deadline, deadline_at)
+
+    def discard(self, item_id: Hashable) -> None:
+        """Forget the item of this id."""
+        place = next(place for place, item in enumerate(self.items) if item.id == item_id)
+        self._tenants -= Counter([self.items[place].tenant])
+        self._remove(np.array([place]))
+
+    def pop(self, places: Places) -> tuple[Item, ...]:
+        """The items at these places, in this order, which then wait no more."""
+        taken = tuple([self.items[place] for place in places.tolist()])
+        self.passed_by = 0 if self.oldest in places else self.passed_by + 1
+        self.was_held = False
+        if self.has_tenants:
+            self._tenants -= Counter([item.tenant for item in taken])
+            self._shares.charge(taken, self._tenants)
+        else:
+            self._tenants -= Counter({taken[0].tenant: len(taken)})
+        self._remove(places)
+        return taken
+
+    @property
+    def lengths(self) -> Vector:
+        """Seconds of audio, rising."""
+        return self._column(LENGTH)
+
+    @property
+    def enqueued_at(self) -> Vector:
+        """When each was enqueued."""
+        return self._column(ENQUEUED)
+
+    @property
+    def ranks(self) -> Vector:
+        """Lower goes first."""
+        return self._column(RANK)
+
+    @property
+    def deadlines(self) -> Vector:
+        """When the batch of each should have ended; infinite where nobody said."""
+        return self._column(DEADLINE)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether an urgent item is among them."""
+        return self.first_rank <= URGENT
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is the line of one item under suspicion."""
+        return self.items[0].alone
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether any of them has one."""
+        return self.first_deadline < NEVER
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether they are of several tenants."""
+        return len(self._tenants) > 1
+
+    @property
+    def oldest(self) -> int:
+        """The place of the item that was enqueued first."""
+        return int(self.enqueued_at.argmin())
+
+    def in_turn(self, ranks: Vector) -> Places:
+        """All places as they are filled into a batch: by rank, by turn of the tenants, first come."""
+        order = self.in_order(ranks)
+        if not self.has_tenants:
+            return order
+        turns = np.empty(len(self))
+        turns[order] = self._shares.turns([self.items[place] for place in order.tolist()])
+        return self.in_order(ranks, turns)
+
+    def in_order(self, *first_by: Vector) -> Places:
+        """All places, sorted by these columns, then by when they were enqueued and came."""
+        return np.lexsort((self._column(ARRIVAL), self._column(ENQUEUED), *reversed(first_by)))
+
+    def _column(self, name: int) -> Vector:
+        return self._table[name, : len(self.items)]
+
+    def _remove(self, places: Places) -> None:
+        stay = np.ones(len(self.items), dtype=bool)
+        stay[places] = False
+        left = self._table[:, : len(stay)].compress(stay, axis=1)
+        self._table[:, : left.shape[1]] = left
+        self.items = list(compress(self.items, stay.tolist()))
+        least = left.min(axis=1, initial=NEVER).tolist()
+        self.oldest_at, self.first_rank, self.first_deadline = least[ENQUEUED], least[RANK], least[DEADLINE]

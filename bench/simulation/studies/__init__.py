@@ -1,0 +1,1 @@
+"""What is simulated, one question to a module."""

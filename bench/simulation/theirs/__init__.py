@@ -1,0 +1,1 @@
+"""The peers' own code in simulated time, run by a Python that has it."""

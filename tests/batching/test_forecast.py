@@ -1,0 +1,73 @@
+"""One test per rule of `batching.forecast`."""
+
+import pytest
+
+from batching.forecast import FIRST_BATCHES, MOST_KEYS, Forecast
+from batching.latency import Ran
+
+
+def ran(size: int, factor: float = 1.0) -> Ran:
+    return Ran(size=size, seconds=factor * (0.08 + 0.02 * size))
+
+
+CALIBRATION = [ran(1), ran(4), ran(16)]
+
+
+def predicted(forecast: Forecast, key: str, size: float = 8.0) -> float:
+    duration = forecast.duration(key)
+    assert duration is not None
+    return duration.seconds(size, 1.0)
+
+
+def test_every_key_starts_from_the_calibration() -> None:
+    """A key of which nothing ran is predicted as the device was measured (rule 1)."""
+    assert predicted(Forecast(CALIBRATION), "new") == pytest.approx(0.24)
+
+
+def test_keys_are_learnt_apart() -> None:
+    """A key that takes twice as long says nothing of another (rule 1)."""
+    forecast = Forecast(CALIBRATION)
+    for number in range(60):
+        forecast.ran("slow", ran(number % 8 + 1, factor=2.0))
+    assert predicted(forecast, "slow") == pytest.approx(0.48, rel=0.02)
+    assert predicted(forecast, "other") == pytest.approx(0.24)
+
+
+def test_first_batches_are_the_calibration_if_there_is_none() -> None:
+    """Nothing is predicted before there are enough; the first of all, a warm-up, does not count (rule 2)."""
+    forecast = Forecast()
+    forecast.ran("k", ran(1, factor=50.0))
+    for number in range(FIRST_BATCHES):
+        assert forecast.duration("k") is None
+        forecast.ran("k", ran(number % 8 + 1))
+    assert predicted(forecast, "k") == pytest.approx(0.24, rel=0.01)
+
+
+def test_batches_of_one_size_make_no_model() -> None:
+    """As long as all are alike nothing is predicted; two sizes tell call and items apart (rule 2)."""
+    forecast = Forecast()
+    for _ in range(100):
+        forecast.ran("k", ran(4))
+    assert forecast.duration("k") is None
+    forecast.ran("k", ran(8))
+    assert predicted(forecast, "k", size=4.0) == pytest.approx(0.16, rel=0.01)
+
+
+def test_late_duration_is_longer_where_batches_vary() -> None:
+    """What one in twenty exceeds follows the spread of what was measured."""
+    forecast = Forecast(CALIBRATION)
+    for number in range(100):
+        forecast.ran("k", ran(4, factor=1.1 if number % 5 == 0 else 1.0))
+    usual, late = forecast.duration("k"), forecast.late_duration("k")
+    assert usual is not None
+    assert late is not None
+    assert late.seconds(4.0, 1.0) > 1.03 * usual.seconds(4.0, 1.0)
+
+
+def test_number_of_keys_is_bounded() -> None:
+    """The key that ran longest ago starts anew from the calibration."""
+    forecast = Forecast(CALIBRATION)
+    for number in range(MOST_KEYS + 1):
+        forecast.ran(f"{number}", ran(4, factor=1.2))
+    assert predicted(forecast, "0") == pytest.approx(0.24)
+    assert predicted(forecast, "1") > 0.25
