@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import flower, requests, worker
+from cli import flower, requests, up, worker
 from cli.demo.command import demo
 from cli.exits import Verbs
 from cli.wishes import WhisperSpelling
@@ -21,8 +21,10 @@ app = typer.Typer(
         "\n\n"
         "To see it work, with nothing installed but this: `segue demo`"
         "\n\n"
-        "To use it: start Redis, then `segue worker --model small`, then"
-        " `segue transcribe *.wav`. REDIS_URL says where Redis is."
+        "To try it out: `segue up --model small`, and in another terminal, as that says,"
+        " `segue transcribe *.wav`."
+        "\n\n"
+        "To use it: start Redis, then `segue worker --model small`. REDIS_URL says where Redis is."
     ),
     epilog=(
         "Exit status: 0 all done, 1 some input failed, 2 wrong usage, 3 Redis or worker unreachable,"
@@ -43,6 +45,7 @@ _SPELLING = {"token_normalize_func": _spelled}
 
 for verb in (
     demo,
+    up.up,
     worker.worker,
     flower.flower,
     zmq,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
@@ -13,7 +13,7 @@ from cli.exits import Exit, NoWorker, complain
 from cli.outputs import Output
 from cli.presence import worker_answers
 from cli.progress import progress
-from cli.recordings import give_up, is_partial
+from cli.recordings import failures, give_up, is_partial
 from protocol.errors import QueueUnreachable, RequestError, ResultTimeout, TranscriptionError
 from protocol.transcript import Transcript
 
@@ -25,14 +25,21 @@ if TYPE_CHECKING:
 #: any ordinary batch, below a person's patience.
 ASK_AFTER_SECONDS = 10.0
 
+Seen = TypeVar("Seen")
+
 
 def collect(
     entries: Sequence[tuple[str, Ticket | RecordingTicket | TranscriptionError]],
     output: Output,
     timeout: float | None,
     redis_url: str | None,
+    *,
+    begun_here: bool = True,
 ) -> None:
-    """Put each outcome where it belongs, in order, as soon as it and all before it are there."""
+    """Put each outcome where it belongs, in order, as soon as it and all before it are there.
+
+    If the wait ends early, requests go on; recordings that were `begun_here` do not.
+    """
     give_up_at = float("inf") if timeout is None else time.monotonic() + timeout
     places = output.places([name for name, _ in entries])
     failed = False
@@ -43,26 +50,57 @@ def collect(
                 if isinstance(entry, TranscriptionError):
                     outcome: Transcript | TranscriptionError = entry
                 else:
-                    outcome = _wait(entry, give_up_at, redis_url, partial(bar.tell, name))
-                failed |= output.show(name, place, outcome) | is_partial(name, entry, outcome)
+                    look = partial(_result, entry, partial(bar.tell, name))
+                    outcome = patiently(look, give_up_at, redis_url)
+                failed |= output.show(name, place, outcome, failures(entry))
+                failed |= is_partial(name, entry, outcome)
                 done += 1
                 bar.advance()
     except (ResultTimeout, NoWorker, KeyboardInterrupt):
         for name, entry in entries[done:]:
-            if not isinstance(entry, TranscriptionError) and not give_up(name, entry):
-                complain(f"{name}: goes on as request {entry.request_id}")
+            if isinstance(entry, TranscriptionError) or (begun_here and give_up(name, entry)):
+                continue
+            complain(f"{name}: goes on as request {entry.request_id}")
         raise
     if failed:
         raise typer.Exit(Exit.FAILED)
 
 
-def _wait(
-    ticket: Ticket | RecordingTicket, give_up_at: float, redis_url: str | None, tell: Follow
-) -> Transcript | TranscriptionError:
+def enqueue_rest(
+    name: str, entry: Ticket | RecordingTicket, give_up_at: float, redis_url: str | None
+) -> Ticket | RecordingTicket | TranscriptionError:
+    """Enqueue all of it, if it is a recording; one that is left half enqueued is cancelled.
+
+    Raises as `patiently` does.
+    """
+    from producer import RecordingTicket
+
+    if not isinstance(entry, RecordingTicket):
+        return entry
+    try:
+        ended = patiently(entry.enqueue_rest, give_up_at, redis_url)
+    except (ResultTimeout, NoWorker, KeyboardInterrupt):
+        give_up(name, entry)
+        raise
+    return entry if ended is None else ended
+
+
+def patiently(
+    look: Callable[[float], Seen], give_up_at: float, redis_url: str | None
+) -> Seen | TranscriptionError:
+    """What `look` returns, which waits for so many seconds at most, or the error of what is waited for.
+
+    Until `give_up_at`, which is monotonic, or until it turns out that nobody works.
+
+    Raises:
+        ResultTimeout: the time is over.
+        NoWorker: nobody works.
+        QueueUnreachable: Redis does not answer.
+    """
     while True:
         left = max(0.0, give_up_at - time.monotonic())
         try:
-            return _result(ticket, min(left, ASK_AFTER_SECONDS), tell)
+            return look(min(left, ASK_AFTER_SECONDS))
         except ResultTimeout:
             if left <= ASK_AFTER_SECONDS:
                 raise
@@ -77,7 +115,7 @@ def _wait(
             return error
 
 
-def _result(ticket: Ticket | RecordingTicket, timeout: float, tell: Follow) -> Transcript:
+def _result(ticket: Ticket | RecordingTicket, tell: Follow, timeout: float) -> Transcript:
     from producer import RecordingTicket
 
     if isinstance(ticket, RecordingTicket):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -65,15 +65,24 @@ class Output:
             return [None] * len(names)
         return [*file_names(names, self.folder, SUFFIXES.get(self.form, f".{self.form}"))]
 
-    def show(self, name: str, place: Path | None, outcome: Transcript | TranscriptionError) -> bool:
-        """Write one outcome where it belongs; returns whether something is wrong with it."""
+    def show(
+        self,
+        name: str,
+        place: Path | None,
+        outcome: Transcript | TranscriptionError,
+        failures: Sequence[Mapping[str, Any]] | None = None,
+    ) -> bool:
+        """Write one outcome where it belongs; returns whether something is wrong with it.
+
+        `failures` is what is missing of a recording; JSON says so.
+        """
         failed = isinstance(outcome, TranscriptionError)
         if isinstance(outcome, TranscriptionError):
             complain(f"{name}: {outcome}")
         elif place is not None:
             failed = not self._save(name, place, outcome)
         if self.as_json or (self.form is Form.JSON and place is None):
-            print(_line(name, place if not failed else None, outcome), flush=True)
+            print(_line(name, place if not failed else None, outcome, failures), flush=True)
         elif place is None and isinstance(outcome, Transcript):
             document = self._written(outcome)
             print(document, end="" if document.endswith("\n") else "\n", flush=True)
@@ -123,7 +132,12 @@ def _key(folder: Path, stem: str, suffix: str) -> str:
     return os.path.abspath(folder / (stem + suffix)).casefold()
 
 
-def _line(name: str, place: Path | None, outcome: Transcript | TranscriptionError) -> str:
+def _line(
+    name: str,
+    place: Path | None,
+    outcome: Transcript | TranscriptionError,
+    failures: Sequence[Mapping[str, Any]] | None,
+) -> str:
     line: dict[str, Any] = {"input": name}
     if place is not None:
         line["output"] = str(place)
@@ -137,4 +151,6 @@ def _line(name: str, place: Path | None, outcome: Transcript | TranscriptionErro
         }
         if isinstance(outcome, Overloaded):
             line["error"]["retry_after"] = outcome.retry_after
+    if failures is not None:
+        line["failures"] = failures
     return json.dumps(line, ensure_ascii=False)

@@ -1,7 +1,10 @@
-"""Files that are too long for one request: transcribed in parts, as if they were not."""
+"""Recordings, files that are too long for one request: transcribed in parts, as if they were not."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
@@ -9,12 +12,11 @@ import typer
 
 from cli.exits import complain
 from protocol.request import MAX_SECONDS
-from protocol.transcript import Transcript
+from protocol.transcript import Status, Transcript
 
 if TYPE_CHECKING:
-    from producer import Client
+    from producer import Client, RecordingTicket, Ticket
     from producer.assembly import RecordingProgress
-    from producer.recording import RecordingTicket
 
 #: What an audio file is refused with that may be transcribed as a recording.
 TOO_LONG_FOR_ONE = frozenset({"TOO_LONG", "TOO_LARGE"})
@@ -22,6 +24,21 @@ TOO_LONG_FOR_ONE = frozenset({"TOO_LONG", "TOO_LARGE"})
 #: Seconds of `--max-segment-seconds`: the shortest in which a sentence fits.
 SHORTEST = 1.0
 
+
+class Split(StrEnum):
+    """Where it is cut: the names of `producer.reading.Split`."""
+
+    VAD = "vad"
+    ENERGY = "energy"
+    FIXED = "fixed"
+
+
+Splits = Annotated[
+    Split,
+    typer.Option(
+        "--split", help="Where: in pauses that a model hears, where it is quiet, or wherever a part is full."
+    ),
+]
 SegmentSeconds = Annotated[
     float,
     typer.Option(
@@ -33,15 +50,46 @@ SegmentSeconds = Annotated[
 ]
 
 
-def begin(
-    client: Client, audio: Path | BinaryIO, *, max_segment_seconds: float, **given: Any
-) -> RecordingTicket:
-    """Enqueue the first part of a long file; who waits for it moves the rest on.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cutting:
+    """How long files are cut into parts."""
+
+    split: Split = Split.VAD
+    max_segment_seconds: float = MAX_SECONDS
+
+    def begin(self, client: Client, audio: Path | BinaryIO, **given: Any) -> RecordingTicket:
+        """Enqueue the first part of a long file; who waits for it moves the rest on.
+
+        Raises as `Client.submit_recording` does.
+        """
+        return client.submit_recording(
+            audio, split=self.split.value, max_segment_seconds=self.max_segment_seconds, **given
+        )
+
+
+def look_up(
+    client: Client, request_ids: Sequence[str]
+) -> Iterator[tuple[str, Ticket | RecordingTicket, Status]]:
+    """Each id with its ticket and where it is: a recording's if it is known as one, and not as a request.
 
     Raises:
-        RequestError: nothing of it can be read.
+        RequestError: there can be no such id.
+        QueueUnreachable: Redis does not answer.
     """
-    return client.submit_recording(audio, max_segment_seconds=max_segment_seconds, **given)
+    for name, where in zip(request_ids, client.statuses(request_ids), strict=True):
+        if where is Status.UNKNOWN:
+            recording = client.get_recording(name)
+            if (status := recording.status) is not Status.UNKNOWN:
+                yield name, recording, status
+                continue
+        yield name, client.get(name), where
+
+
+def failures(entry: object) -> list[dict[str, Any]] | None:
+    """What is missing of a recording; None of what is none."""
+    from producer.recording import RecordingTicket
+
+    return [asdict(one) for one in entry.failures] if isinstance(entry, RecordingTicket) else None
 
 
 def is_partial(name: str, entry: object, outcome: object) -> bool:

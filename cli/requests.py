@@ -5,24 +5,24 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.exits import Exit, complain
-from cli.inputs import Input, Piped, find
-from cli.outcomes import collect
+from cli.inputs import find
+from cli.outcomes import collect, enqueue_rest
 from cli.outputs import Form, Output
-from cli.recordings import TOO_LONG_FOR_ONE, SegmentSeconds, begin
-from cli.room import submit_when_room
+from cli.recordings import Cutting, SegmentSeconds, Split, Splits, look_up
+from cli.sending import Sender
 from cli.wishes import Wishes, takes_wishes
-from protocol.errors import RequestError, TranscriptionError
+from protocol.errors import TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
-from protocol.request import MAX_SECONDS, Priority, check_conversation
-from protocol.transcript import Status
+from protocol.request import MAX_SECONDS, Priority, check_conversation, check_tenant
+from protocol.transcript import ON_ITS_WAY, Status
 
 if TYPE_CHECKING:
-    from producer import Client, RecordingTicket, Ticket
+    from producer import Client
     from producer.given import GivenForOne
 
 Files = Annotated[
@@ -44,6 +44,13 @@ Conversation = Annotated[
     typer.Option(
         help="The files are the next turns of it: what was said before is the prompt of each.",
         metavar="ID",
+    ),
+]
+Tenant = Annotated[
+    str | None,
+    typer.Option(
+        help="On whose behalf: of what a worker holds of one priority, tenants take turns.",
+        metavar="NAME",
     ),
 ]
 Written = Annotated[
@@ -78,8 +85,10 @@ def transcribe(
     priority: Urgency = Priority.NORMAL,
     deadline: Deadline = None,
     conversation: Conversation = None,
+    tenant: Tenant = None,
     max_line_width: LineWidth = MAX_LINE_WIDTH,
     max_line_count: LineCount = MAX_LINE_COUNT,
+    split: Splits = Split.VAD,
     max_segment_seconds: SegmentSeconds = MAX_SECONDS,
     timeout: Annotated[
         float | None,
@@ -96,7 +105,7 @@ def transcribe(
     for `segue result`.
     """
     given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
-    given["conversation"] = check_conversation(conversation)
+    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
     give_up_at = _in(timeout)
     output = Output(
         form=form,
@@ -109,10 +118,14 @@ def transcribe(
         inputs = find(files, held)
         output.prepare(len(inputs))
         client = held.enter_context(_client(redis_url))
-        entries = [
-            _begin(client, one, given, give_up_at, redis_url, max_segment_seconds=max_segment_seconds)
-            for one in inputs
-        ]
+        sender = Sender(
+            client=client,
+            given=given,
+            cutting=Cutting(split=split, max_segment_seconds=max_segment_seconds),
+            give_up_at=give_up_at,
+            redis_url=redis_url,
+        )
+        entries = [sender.send(one) for one in inputs]
         left = None if timeout is None else max(0.0, give_up_at - time.monotonic())
         collect(entries, output, left, redis_url)
 
@@ -124,6 +137,9 @@ def submit(
     priority: Urgency = Priority.NORMAL,
     deadline: Deadline = None,
     conversation: Conversation = None,
+    tenant: Tenant = None,
+    split: Splits = Split.VAD,
+    max_segment_seconds: SegmentSeconds = MAX_SECONDS,
     timeout: Annotated[
         float | None,
         typer.Option(
@@ -136,20 +152,29 @@ def submit(
 ) -> None:
     """Submit audio files and print their request ids, one a line.
 
-    While the queue is full, this waits for room.
+    While the queue is full, this waits for room. A file that is too long for one request is a recording:
+    this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
     given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
-    given["conversation"] = check_conversation(conversation)
+    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
     give_up_at = _in(timeout)
     failed = False
     with _client(redis_url) as client, ExitStack() as held:
+        sender = Sender(
+            client=client,
+            given=given,
+            cutting=Cutting(split=split, max_segment_seconds=max_segment_seconds),
+            give_up_at=give_up_at,
+            redis_url=redis_url,
+        )
         for one in find(files, held):
-            name, entry = _submit(client, one, given, give_up_at, redis_url)
+            name, entry = sender.send(one)
+            if not isinstance(entry, TranscriptionError):
+                typer.echo(entry.request_id)
+                entry = enqueue_rest(name, entry, give_up_at, redis_url)
             if isinstance(entry, TranscriptionError):
                 complain(f"{name}: {entry}")
                 failed = True
-            else:
-                typer.echo(entry.request_id)
     if failed:
         raise typer.Exit(Exit.FAILED)
 
@@ -157,14 +182,15 @@ def submit(
 def status(request_ids: RequestIds, redis_url: RedisUrl = None) -> None:
     """Say where requests are.
 
-    One line each: the id, a tab, and the status, which is queued, running, completed, failed,
-    cancelled, expired or unknown. The exit status is 1 if any of them will have no transcript.
+    One line each: the id, a tab, and the status, which is queued, batched (a worker has it),
+    running, completed, failed, cancelled, expired or unknown. The exit status is 1 if any of them will have
+    no transcript.
     """
     with _client(redis_url) as client:
-        found = client.statuses(request_ids)
-    for request_id, where in zip(request_ids, found, strict=True):
-        typer.echo(f"{request_id}\t{where}")
-    if not set(found) <= {Status.QUEUED, Status.RUNNING, Status.COMPLETED}:
+        found = {name: where for name, _, where in look_up(client, request_ids)}
+    for request_id in request_ids:
+        typer.echo(f"{request_id}\t{found[request_id]}")
+    if not {*found.values()} <= {Status.COMPLETED, *ON_ITS_WAY}:
         raise typer.Exit(Exit.FAILED)
 
 
@@ -178,7 +204,7 @@ def result(
     timeout: Annotated[float, typer.Option(help="How long to wait in all.", min=0, metavar="SECONDS")] = 0.0,
     redis_url: RedisUrl = None,
 ) -> None:
-    """Print the transcripts of requests submitted before."""
+    """Print transcripts of what was submitted before, recordings too."""
     output = Output(
         form=form,
         folder=folder,
@@ -188,18 +214,19 @@ def result(
     )
     output.prepare(len(request_ids))
     with _client(redis_url) as client:
-        collect([(name, client.get(name)) for name in request_ids], output, timeout, redis_url)
+        entries = [(name, ticket) for name, ticket, _ in look_up(client, request_ids)]
+        collect(entries, output, timeout, redis_url, begun_here=False)
 
 
 def cancel(request_ids: RequestIds, redis_url: RedisUrl = None) -> None:
-    """Cancel requests that still wait.
+    """Cancel requests and recordings that still wait.
 
     One line each: the id, a tab, and where the request is now. One that runs already goes on, since
     its batch is others' too. The exit status is 1 if any of them could not be cancelled.
     """
     failed = False
     with _client(redis_url) as client:
-        for ticket in [client.get(name) for name in request_ids]:
+        for _, ticket, _ in look_up(client, request_ids):
             failed |= not ticket.cancel()
             typer.echo(f"{ticket.request_id}\t{ticket.status}")
     if failed:
@@ -220,42 +247,6 @@ def _client(redis_url: str | None) -> Client:
     from producer import Client
 
     return Client(redis_url)
-
-
-def _begin(
-    client: Client,
-    one: Input,
-    given: GivenForOne,
-    give_up_at: float,
-    redis_url: str | None,
-    *,
-    max_segment_seconds: float,
-) -> tuple[str, Ticket | RecordingTicket | TranscriptionError]:
-    """`_submit`, and as a recording what is too long for one request."""
-    name, entry = _submit(client, one, given, give_up_at, redis_url)
-    if isinstance(one, tuple) or not isinstance(entry, RequestError) or entry.code not in TOO_LONG_FOR_ONE:
-        return name, entry
-    # A recording has no deadline: its last part could never start by then.
-    terms = {term: value for term, value in given.items() if term != "deadline"}
-    try:
-        return name, begin(client, _audio(one), max_segment_seconds=max_segment_seconds, **terms)
-    except RequestError as error:
-        return name, error
-
-
-def _submit(
-    client: Client, one: Input, given: GivenForOne, give_up_at: float, redis_url: str | None
-) -> tuple[str, Ticket | TranscriptionError]:
-    if isinstance(one, tuple):
-        return one
-    entry = submit_when_room(lambda: client.submit(_audio(one), **given), give_up_at, redis_url)
-    for warning in () if isinstance(entry, TranscriptionError) else entry.warnings:
-        complain(f"{one}: {warning}")
-    return str(one), entry
-
-
-def _audio(one: Path | Piped) -> Path | BinaryIO:
-    return one.again() if isinstance(one, Piped) else one
 
 
 def _in(timeout: float | None) -> float:

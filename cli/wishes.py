@@ -32,6 +32,13 @@ HIGHEST_TEMPERATURE, TEMPERATURE_STEP = 1.0, 0.2
 class Wishes:
     """The options of a request that were given; None is what `protocol.options.Options` says."""
 
+    model_pref: Annotated[
+        str | None,
+        typer.Option(
+            help="Which of the worker's models: fast, balanced, quality, or what its settings name.",
+            metavar="NAME",
+        ),
+    ] = None
     language: Annotated[
         str | None,
         typer.Option(help="Such as en; found out from the audio if not given.", metavar="CODE"),
@@ -133,7 +140,8 @@ def _spelled(arguments: list[str]) -> Iterator[str]:
         name, _, value = argument.partition("=")
         name = name.replace("_", "-")
         if name in WORKERS_OWN:
-            raise ended(Exit.USAGE, f"{name} is the worker's: see `segue worker --help`")
+            choose = "; --model-pref chooses among its models" if name == "--model" else ""
+            raise ended(Exit.USAGE, f"{name} is the worker's: see `segue worker --help`{choose}")
         if name in SWITCHES and not value and left and left[0] in TRUTHS:
             value = left.popleft()
         yield (name if TRUTHS[value] else f"--no-{name[2:]}") if value in TRUTHS else argument

@@ -75,6 +75,7 @@ class AsyncClient:
         expires: float | None = None,
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
+        tenant: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicket:
         """Enqueue one audio segment; see `Client.submit`."""
@@ -86,6 +87,7 @@ class AsyncClient:
             expires=expires,
             encoding=encoding,
             conversation=conversation,
+            tenant=tenant,
         )
         envelope = await asyncio.to_thread(seal, audio, request_id, terms, await self._clock.now())
         all_accepted(await offer_once_awaited(self._connection, [envelope], self._max_queued))
@@ -102,6 +104,7 @@ class AsyncClient:
         expires: float | None = None,
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
+        tenant: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicketGroup:
         """Enqueue many audio segments under the same options; see `Client.submit_many`."""
@@ -113,6 +116,7 @@ class AsyncClient:
             expires=expires,
             encoding=encoding,
             conversation=conversation,
+            tenant=tenant,
         )
         tickets: list[AsyncTicket] = []
         for chunk in chunks(audios, request_ids):

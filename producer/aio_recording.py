@@ -41,7 +41,8 @@ class AsyncRecordingTicket:
         self._client = client
         self._connection = connection
         self._given = dict(given or {})
-        self._course = Course(request_id, reading, time.monotonic)
+        deadline = self._given.pop("deadline", None)
+        self._course = Course(request_id, reading, time.monotonic, deadline=deadline)
 
     def __repr__(self) -> str:
         return f"AsyncRecordingTicket({self.request_id!r})"
@@ -126,8 +127,8 @@ class AsyncRecordingTicket:
         match step:
             case Read(reading=reading):
                 return await asyncio.to_thread(reading.due)
-            case Enqueue(request_id=request_id, samples=samples):
-                return await self._client.submit(samples, request_id=request_id, **self._given)
+            case Enqueue(request_id=request_id, terms=terms, samples=samples):
+                return await self._client.submit(samples, request_id=request_id, **{**self._given, **terms})
             case Cancel(request_id=request_id):
                 return await self._client.cancel(request_id)
             case Pause(seconds=seconds):

@@ -11,10 +11,10 @@ import redis.asyncio
 from producer.exchange import run_awaited
 from producer.lookout import Lookout
 from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
-from producer.results import Outcome, cancellation, endings, outcomes, statuses, withdrawal
+from producer.results import Outcome, cancellation, endings, outcomes, receipts, statuses, withdrawal
 from producer.submission import PAYLOAD_TTL
 from protocol.errors import TranscriptionError
-from protocol.transcript import Status, Transcript
+from protocol.transcript import Status, Timings, Transcript
 
 
 class AsyncTicket:
@@ -45,6 +45,10 @@ class AsyncTicket:
     async def status(self) -> Status:
         """Where the request is. Raises `QueueUnreachable`."""
         return (await run_awaited(self._connection, statuses([self.request_id])))[0]
+
+    async def timings(self) -> Timings | None:
+        """The receipt of its transcript, if there is one; see `Ticket.timings`."""
+        return (await run_awaited(self._connection, receipts([self.request_id])))[0]
 
     async def ready(self) -> bool:
         """Whether `result` has something to say; see `Ticket.ready`."""

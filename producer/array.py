@@ -11,6 +11,11 @@ from producer.sound import MAX_CHANNELS, SAMPLE_TYPES, Sound, check_channels, ch
 from protocol.errors import RequestError
 
 
+def is_ready(array: NDArray[Any]) -> bool:
+    """Whether `array` holds what a payload does, so that at 16 kHz there is nothing to mix or to convert."""
+    return array.ndim == 1 and array.dtype == np.int16
+
+
 def read_array(array: NDArray[Any], rate: object) -> Sound:
     """The sound in `array`, of shape ``[n]``, ``[n, channels]`` or ``[channels, n]``.
 

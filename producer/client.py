@@ -75,6 +75,7 @@ class Client:
         expires: float | None = None,
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
+        tenant: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> Ticket:
         """Enqueue one audio segment.
@@ -93,6 +94,8 @@ class Client:
                 size for some milliseconds of work on each side.
             conversation: of which this is the next turn: it runs when the turns before it have ended, and
                 their text is its prompt; 1 to 128 letters, digits, '_' or '-'.
+            tenant: on whose behalf: of what a worker holds of one priority, tenants take turns; 1 to 64
+                letters, digits, '_', '.' or '-'.
             options: see `protocol.options.Options`.
 
         Raises:
@@ -111,6 +114,7 @@ class Client:
             expires=expires,
             encoding=encoding,
             conversation=conversation,
+            tenant=tenant,
         )
         envelope = seal(audio, request_id, terms, self._clock.now())
         all_accepted(offer_once(self._connection, [envelope], self._max_queued))
@@ -127,6 +131,7 @@ class Client:
         expires: float | None = None,
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
+        tenant: str | None = None,
         **options: Unpack[GivenOptions],
     ) -> TicketGroup:
         """Enqueue many audio segments under the same options, in few round trips.
@@ -144,6 +149,7 @@ class Client:
             expires=expires,
             encoding=encoding,
             conversation=conversation,
+            tenant=tenant,
         )
         tickets: list[Ticket] = []
         for chunk in chunks(audios, request_ids):
@@ -174,10 +180,13 @@ class Client:
                 ``"energy"``), ``"energy"``, where it is quiet, or ``"fixed"``, wherever a part is full.
             max_segment_seconds: longest part, 1 to 30 s.
             max_in_flight: how many parts wait or run at a time.
-            given: options, priority and the like, as for `submit`, for every part.
+            given: options, priority and the like, as for `submit`, for every part. The `deadline` is that
+                of the whole: parts that cannot start by then go after all that can still be in time.
 
         Raises:
             RequestError: nothing of it can be read, or an option is wrong.
+            Overloaded: its first part could not start before the deadline.
+            DeadlineExceeded: the deadline passed while its first part was read.
             QueueUnreachable: Redis does not answer.
         """
         plan = Plan(split=split, max_segment_seconds=max_segment_seconds, max_in_flight=max_in_flight)

@@ -45,7 +45,7 @@ def recognise(file: bytes) -> Container:
     Raises:
         RequestError: not a kind that is read, or damaged in a way that shows without decoding.
     """
-    if file.startswith(b"RIFF") and b"WAVE".startswith(file[8:12]):
+    if file.startswith((b"RIFF", b"RF64", b"BW64")) and b"WAVE".startswith(file[8:12]):
         return Container(kind=Kind.WAV)
     if file.startswith(b"fLaC"):
         return _check_flac(file)

@@ -16,20 +16,24 @@ from protocol.options import Options
 DIGEST_BYTES = 16
 
 
-def digest(samples: NDArray[np.int16], options: Options, conversation: str | None = None) -> bytes:
-    """The digest of an audio segment, int16 of shape ``[n_samples]``, and of what is wanted of it.
+def wanted(options: Options, conversation: str | None = None) -> blake2b:
+    """The beginning of a digest: what is wanted of an audio segment.
 
     That includes the conversation, which says what its prompt is. How the audio travels is not part of it,
-    nor are priority, deadline and expiry: they say when, not what. Only options that differ from their
-    defaults are, so that a new option changes no digest.
+    nor are tenant, priority, deadline and expiry: they say for whom and when, not what. Only options that
+    differ from their defaults are, so that a new option changes no digest.
 
     BLAKE2b, since it takes half of SHA-256's time where the processor has no instructions for the latter.
     """
     changes = options.changes()
     if conversation is not None:
         changes["conversation"] = conversation
-    wanted = json.dumps(_plain(changes), sort_keys=True)
-    content = blake2b(wanted.encode(), digest_size=DIGEST_BYTES)
+    return blake2b(json.dumps(_plain(changes), sort_keys=True).encode(), digest_size=DIGEST_BYTES)
+
+
+def digest(samples: NDArray[np.int16], begun: blake2b) -> bytes:
+    """The digest of an audio segment, int16 of shape ``[n_samples]``, and of what is `wanted` of it."""
+    content = begun.copy()
     content.update(np.ascontiguousarray(samples, "<i2").data)
     return content.digest()
 

@@ -6,6 +6,9 @@ them, and what happens in which order is written once, here.
 
 Whoever waits for the recording moves it on. As long as it is being read, there are at most
 `Reading.max_in_flight` parts that have not ended: the next is read when there is room for it.
+
+A recording with a deadline is refused if its first part cannot start by then. Later parts that cannot are
+late, as a request is that turns out so once it waits: they go after all that can still be in time.
 """
 
 from __future__ import annotations
@@ -17,12 +20,21 @@ from typing import Any, TypeAlias, TypeVar
 from producer import manifest
 from producer.assembly import Assembly, Failure, Part, RecordingProgress
 from producer.exchange import Exchange
+from producer.given import GivenTerms
 from producer.offer import has_room_later
 from producer.patience import Patience
 from producer.reading import NextPart, Reading
 from producer.results import outcomes, statuses
 from producer.splitting import Samples
-from protocol.errors import Cancelled, Overloaded, QueueUnreachable, ResultTimeout, TranscriptionError
+from protocol.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Overloaded,
+    QueueUnreachable,
+    ResultTimeout,
+    TranscriptionError,
+)
+from protocol.request import Priority
 from protocol.transcript import Status, Transcript
 
 #: Time between two looks for results while parts are being enqueued, in seconds: a look costs a round trip, a
@@ -33,11 +45,17 @@ LOOK_EVERY = 0.05
 LIST_EVERY = 0.25
 
 
+#: The terms of a part that is late: no deadline that it would be refused for, and the list to whose end a
+#: worker puts whatever is late.
+LATE: GivenTerms = {"deadline": None, "priority": Priority.BULK}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueue:
-    """Submit this audio segment."""
+    """Submit this audio segment, under the terms of the recording and these, which have the last word."""
 
     request_id: str
+    terms: GivenTerms
     samples: Samples = field(repr=False)
 
 
@@ -70,13 +88,21 @@ Steps: TypeAlias = Generator[Step, Any, Result]
 class Course:
     """One recording: `reading` if it is enqueued from here, None if another process has done so."""
 
-    def __init__(self, request_id: str, reading: Reading | None, clock: Callable[[], float]) -> None:
-        """`clock` gives seconds and never goes back."""
+    def __init__(
+        self,
+        request_id: str,
+        reading: Reading | None,
+        clock: Callable[[], float],
+        *,
+        deadline: float | None = None,
+    ) -> None:
+        """`clock` gives seconds and never goes back; the transcript is late `deadline` seconds from now."""
         self.assembly = Assembly(request_id)
         self._reading = reading
         self._clock = clock
         self._end: manifest.End | None = None
         self._cancelled = False
+        self._deadline_at = None if deadline is None else clock() + deadline
         self._more_at = self._look_at = float("-inf")
 
     @property
@@ -146,6 +172,8 @@ class Course:
         try:
             return (yield from self._enqueue(self._reading))
         except Overloaded as full:
+            if not has_room_later(full):
+                raise
             self._more_at = self._clock() + full.retry_after
             return False
 
@@ -175,8 +203,10 @@ class Course:
         parts = self.assembly.parts
         if not parts:
             return Status.UNKNOWN if self._reading is None else Status.QUEUED
-        found = yield statuses([part.request_id for part in parts])
-        return Status.RUNNING if set(found) - {Status.QUEUED} else Status.QUEUED
+        found: list[Status] = yield statuses([part.request_id for part in parts])
+        if set(found) - {Status.QUEUED, Status.BATCHED}:
+            return Status.RUNNING
+        return Status.BATCHED if Status.BATCHED in found else Status.QUEUED
 
     def _enqueue(self, reading: Reading) -> Steps[bool]:
         due: NextPart | None = yield Read(reading=reading)
@@ -188,7 +218,7 @@ class Course:
         number, part, samples = due
         yield from self._write(manifest.announcement(reading.request_id, number, part))
         try:
-            yield Enqueue(request_id=part.request_id, samples=samples)
+            yield from self._submit(number, part, samples)
         except TranscriptionError as error:
             if _may_pass(error):
                 raise  # the part is still due: whoever tries again begins with it
@@ -197,6 +227,21 @@ class Course:
             self.assembly.add(part)
         reading.enqueued()
         return True
+
+    def _submit(self, number: int, part: Part, samples: Samples) -> Steps[None]:
+        """Enqueue a part in time, or late if it is not the first one."""
+        if self._deadline_at is None:
+            yield Enqueue(request_id=part.request_id, terms={}, samples=samples)
+            return
+        left = self._deadline_at - self._clock()
+        try:
+            if left <= 0:
+                raise DeadlineExceeded("the deadline of the recording has passed", "DEADLINE_EXCEEDED")
+            yield Enqueue(request_id=part.request_id, terms={"deadline": left}, samples=samples)
+        except (DeadlineExceeded, Overloaded) as error:
+            if number == 1 or _may_pass(error):
+                raise
+            yield Enqueue(request_id=part.request_id, terms=LATE, samples=samples)
 
     def _refuse(self, number: int, part: Part, error: TranscriptionError) -> Steps[None]:
         """What cannot be enqueued is missing; but if it is the first part, so is what the caller asks."""

@@ -16,8 +16,8 @@ from producer.results import Outcome
 from protocol.errors import RequestError, TranscriptionError
 from protocol.request import SAMPLE_RATE
 
-#: What becomes of the predecessor's choice among its models: a worker has one, so what is left to choose is
-#: how long it looks for the likeliest text. A beam of 1 is greedy decoding, the least work there is.
+#: The predecessor's choice among its models, and how long each looks for the likeliest text: where a worker
+#: has one model, that is all that is left to choose. A beam of 1 is greedy decoding, the least work there is.
 PREFERENCES: dict[str, GivenForMany] = {"fast": {"beam_size": 1}, "balanced": {}, "quality": {}}
 
 
@@ -58,7 +58,12 @@ class DirectBatch:
         """How to transcribe it."""
         names = zip(self._entries, self._task_ids, strict=True)
         ids = [name for one, name in names if not isinstance(one.audio, RequestError)]
-        return {**PREFERENCES[self._preference], "language": self._language, "request_ids": ids}
+        return {
+            **PREFERENCES[self._preference],
+            "model_pref": self._preference,
+            "language": self._language,
+            "request_ids": ids,
+        }
 
     def answer(self, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         """The answer to the call, by the outcomes of `audios`: an error only if every entry failed."""
@@ -76,7 +81,8 @@ class DirectBatch:
     def _meaning(self) -> str:
         changed = PREFERENCES[self._preference]
         how = ", ".join(f"{name} {value}" for name, value in changed.items()) or "the default options"
-        return f"model_pref {self._preference!r} means {how}: a worker has one model, named in each result"
+        model = "the worker's model of that name, if it has several, and"
+        return f"model_pref {self._preference!r} means {model} {how}; each result names its model"
 
 
 def read_entry(entry: object, at: int) -> Entry:

@@ -37,6 +37,7 @@ class GivenOptions(TypedDict, total=False):
     max_new_tokens: int | None
     vad_filter: bool
     vad_parameters: Mapping[str, float] | None
+    model_pref: str | None
 
 
 class GivenTerms(GivenOptions, total=False):
@@ -48,6 +49,7 @@ class GivenTerms(GivenOptions, total=False):
     expires: float | None
     encoding: str
     conversation: str | None
+    tenant: str | None
 
 
 class GivenForOne(GivenTerms, total=False):

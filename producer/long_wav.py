@@ -10,7 +10,15 @@ from typing import BinaryIO
 from producer.long_file import read_at, size_of
 from producer.sound import Sound, check_range, mix
 from producer.streaming import Warn
-from producer.wav import MAX_CHUNKS, UNKNOWN_SIZE, Format, Wav, parse
+from producer.wav import (
+    MAX_CHUNKS,
+    SIZE_ELSEWHERE,
+    UNKNOWN_SIZE,
+    Format,
+    Wav,
+    parse,
+    read_long_size,
+)
 from protocol.errors import RequestError
 
 #: Longest format chunk, in bytes: the extensible one has 40.
@@ -29,20 +37,24 @@ class LongWav:
 
 
 def find(file: BinaryIO, warn: Warn) -> LongWav:
-    """Find the sound in a file that starts with ``RIFF....WAVE``; it may be shorter than it claims.
+    """Find the sound in a file that is recognised as WAV; it may be shorter than it claims.
 
     Raises:
         RequestError: the header contradicts itself, or names what is not supported.
     """
     layout: Format | None = None
+    long_size: int | None = None
     end = size_of(file)
     for name, start, size in _chunks(file):
         if name == b"fmt ":
             layout = _format(read_at(file, start, min(size, MAX_FORMAT_BYTES)))
+        elif name == b"ds64":
+            long_size = read_long_size(read_at(file, start, min(size, MAX_FORMAT_BYTES)))
         elif name == b"data" and layout is not None:
-            present = min(size, end - start)
-            if present < size < UNKNOWN_SIZE:
-                warn(f"the WAV file has {present} of the {size} bytes of data it claims")
+            known = size if size < UNKNOWN_SIZE else long_size if size == SIZE_ELSEWHERE else None
+            present = end - start if known is None else min(known, end - start)
+            if known is not None and present < known:
+                warn(f"the WAV file has {present} of the {known} bytes of data it claims")
             return LongWav(format=layout, start=start, size=present - present % layout.frame_bytes)
     raise RequestError("the WAV file has no sound after a format in its first chunks", "AUDIO_CORRUPT")
 

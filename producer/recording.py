@@ -42,7 +42,8 @@ class RecordingTicket:
         self._client = client
         self._connection = connection
         self._given = dict(given or {})
-        self._course = Course(request_id, reading, time.monotonic)
+        deadline = self._given.pop("deadline", None)
+        self._course = Course(request_id, reading, time.monotonic, deadline=deadline)
 
     def __repr__(self) -> str:
         return f"RecordingTicket({self.request_id!r})"
@@ -146,8 +147,8 @@ class RecordingTicket:
         match step:
             case Read(reading=reading):
                 return reading.due()
-            case Enqueue(request_id=request_id, samples=samples):
-                return self._client.submit(samples, request_id=request_id, **self._given)
+            case Enqueue(request_id=request_id, terms=terms, samples=samples):
+                return self._client.submit(samples, request_id=request_id, **{**self._given, **terms})
             case Cancel(request_id=request_id):
                 return self._client.cancel(request_id)
             case Pause(seconds=seconds):

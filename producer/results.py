@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from producer.exchange import Exchange
 from protocol.errors import Cancelled, DeadlineExceeded, EngineError, RequestError, TranscriptionError
 from protocol.request import Priority
-from protocol.routing import cancel_key, id_key, payload_key, queue_key, result_key
-from protocol.transcript import Status, Transcript
+from protocol.routing import LEASES, cancel_key, id_key, payload_key, queue_key, result_key
+from protocol.transcript import ON_ITS_WAY, Status, Timings, Transcript
 from protocol.wire import decode_error, decode_transcript
 
 Outcome: TypeAlias = Transcript | TranscriptionError
@@ -20,7 +20,15 @@ Outcome: TypeAlias = Transcript | TranscriptionError
 Said = TypeVar("Said")
 
 #: Celery's states (`celery.states`) of a request that has no final result yet.
-_STATUS = {"PENDING": Status.QUEUED, "RETRY": Status.QUEUED, "STARTED": Status.RUNNING}
+_STATUS = {
+    "PENDING": Status.QUEUED,
+    "RETRY": Status.QUEUED,
+    "RECEIVED": Status.BATCHED,
+    "STARTED": Status.RUNNING,
+}
+
+#: Where a request can be cancelled.
+_WAITING = frozenset({Status.QUEUED, Status.BATCHED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +42,13 @@ class _Found:
     """Whether its audio is there."""
     is_known: bool = True
     """Whether its id was accepted, however long ago."""
+    leases: Collection[str] | None = None
+    """Those of the workers that live; None if nobody has asked."""
 
     @property
     def status(self) -> Status:
         """Where the request is."""
-        if self.meta is None:
+        if self.meta is None or self._was_given_back:
             return self._without_state()
         state = self.meta.get("status")
         if state == "SUCCESS":
@@ -46,7 +56,14 @@ class _Found:
         if state == "REVOKED":
             return Status.EXPIRED if _has_expired(self.meta) else Status.CANCELLED
         status = _STATUS.get(str(state), Status.FAILED)
-        return Status.CANCELLED if self.is_cancelled and status is Status.QUEUED else status
+        return Status.CANCELLED if self.is_cancelled and status in _WAITING else status
+
+    @property
+    def _was_given_back(self) -> bool:
+        """Whether the worker that had received it lives no more: then it waits in the queue again."""
+        if self.leases is None or self.meta is None or self.meta.get("status") != "RECEIVED":
+            return False
+        return self.meta.get("lease") not in self.leases
 
     def _without_state(self) -> Status:
         if not self.waits and not self.is_known:
@@ -69,6 +86,11 @@ def outcomes(request_ids: Sequence[str]) -> Exchange[list[Outcome | None]]:
     return Exchange(commands=_lookups(request_ids), read=read)
 
 
+def told(request_id: str, published: bytes) -> Outcome | None:
+    """How a request ended, by what was published when its state was written; None if it goes on."""
+    return _outcome(request_id, _Found(meta=_meta(published), is_cancelled=False))
+
+
 def endings(request_ids: Sequence[str]) -> Exchange[list[Outcome | None]]:
     """As `outcomes`, and a request of which nothing is kept any more has ended too. A thorough look."""
     return _thorough(request_ids, _outcome)
@@ -77,6 +99,16 @@ def endings(request_ids: Sequence[str]) -> Exchange[list[Outcome | None]]:
 def statuses(request_ids: Sequence[str]) -> Exchange[list[Status]]:
     """Where each request is."""
     return _thorough(request_ids, lambda _, found: found.status)
+
+
+def receipts(request_ids: Sequence[str]) -> Exchange[list[Timings | None]]:
+    """The receipt of each request that has a transcript. A cheap look."""
+    look = outcomes(request_ids)
+
+    def read(answers: list[Any]) -> list[Timings | None]:
+        return [one.timings if isinstance(one, Transcript) else None for one in look.read(answers)]
+
+    return Exchange(commands=look.commands, read=read)
 
 
 def cancellation(request_id: str, payload_ttl: int) -> Exchange[bool]:
@@ -89,7 +121,7 @@ def cancellation(request_id: str, payload_ttl: int) -> Exchange[bool]:
     def read(answers: list[Any]) -> bool:
         stored, waits, _ = answers
         found = _Found(meta=_meta(stored), is_cancelled=False, waits=bool(waits))
-        return found.status is Status.QUEUED
+        return found.status in _WAITING
 
     commands = [
         ("GET", result_key(request_id)),
@@ -117,18 +149,32 @@ def _thorough(request_ids: Sequence[str], say: Callable[[str, _Found], Said]) ->
     """What `say` makes of each request, all looked at in one instant: between two, one may be settled."""
 
     def read(answers: list[Any]) -> list[Said]:
-        stored, marks, ids, *audio = answers or ([], [], [])
+        stored, marks, ids, time, leases, *audio = answers or ([], [], [], (0, 0), [])
+        alive = _alive(leases, time)
         found = (
             _Found(
-                meta=_meta(one), is_cancelled=mark is not None, is_known=known is not None, waits=bool(waits)
+                meta=_meta(one),
+                is_cancelled=mark is not None,
+                is_known=known is not None,
+                waits=bool(waits),
+                leases=alive,
             )
             for one, mark, known, waits in zip(stored, marks, ids, audio, strict=True)
         )
         return [say(name, one) for name, one in zip(request_ids, found, strict=True)]
 
     audio = [("EXISTS", payload_key(request_id)) for request_id in request_ids]
-    commands = [*_lookups(request_ids), ("MGET", *map(id_key, request_ids)), *audio] if request_ids else []
+    others = [("MGET", *map(id_key, request_ids)), ("TIME",), ("ZRANGE", LEASES, 0, -1, "WITHSCORES")]
+    commands = [*_lookups(request_ids), *others, *audio] if request_ids else []
     return Exchange(commands=commands, read=read, transaction=True)
+
+
+def _alive(leases: Sequence[Any], time: Sequence[Any]) -> frozenset[str]:
+    """The leases that have not run out at `time`, Redis's own in seconds and microseconds."""
+    now = int(time[0]) * 1_000 + int(time[1]) // 1_000
+    nested = leases and isinstance(leases[0], list | tuple)  # from redis-py 8 on
+    pairs = leases if nested else zip(leases[::2], leases[1::2], strict=True)
+    return frozenset(worker.decode() for worker, ends_at in pairs if float(ends_at) > now)
 
 
 def _lookups(request_ids: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -151,7 +197,7 @@ def _meta(stored: bytes | None) -> dict[str, Any] | None:
 
 def _outcome(request_id: str, found: _Found) -> Outcome | None:
     status = found.status
-    if status in (Status.QUEUED, Status.RUNNING, Status.UNKNOWN):
+    if status in ON_ITS_WAY or status is Status.UNKNOWN:
         return None
     if status is Status.CANCELLED:
         return Cancelled("the request was cancelled")

@@ -65,7 +65,7 @@ def mix(samples: NDArray[Any]) -> NDArray[np.float32]:
     if samples.dtype.kind == "u":
         scaled = (scaled - np.float32(128)) / np.float32(128)
     elif samples.dtype.kind == "i":
-        scaled /= np.float32(-float(np.iinfo(samples.dtype).min))
+        scaled /= np.float32(1 << 8 * samples.dtype.itemsize - 1)
     if scaled.shape[1] == 1:
         only: NDArray[np.float32] = scaled[:, 0]
         return only
@@ -84,24 +84,25 @@ def resampled(sound: Sound) -> NDArray[np.int16]:
     if sound.rate != SAMPLE_RATE:
         samples = soxr.resample(samples, sound.rate, SAMPLE_RATE, quality="HQ")[:MAX_SAMPLES]
     check_length(len(samples), SAMPLE_RATE)
-    return np.clip(np.rint(samples * 32_768), -32_768, 32_767).astype(np.int16)
+    return np.rint(samples * 32_768).clip(-32_768, 32_767).astype(np.int16)
 
 
 def clipping(samples: NDArray[np.int16]) -> tuple[str, ...]:
     """A warning if more than `CLIPPED_SHARE` of `samples` are at full scale."""
+    if np.minimum.reduce(samples) > -32_768 and np.maximum.reduce(samples) < 32_767:
+        return ()  # nearly always, and found in a quarter of the time, for 10 s
     share = np.count_nonzero((samples == 32_767) | (samples == -32_768)) / len(samples)
     return (f"{share:.0%} of the samples are at full scale: clipped?",) if share > CLIPPED_SHARE else ()
 
 
 def check_range(samples: NDArray[np.floating[Any]]) -> float:
     """Return the peak of float `samples`; refuse NaN, infinity and peaks above `MAX_PEAK`."""
-    finite = np.isfinite(samples)
-    if not finite.all():
-        index = tuple(int(axis) for axis in np.argwhere(~finite)[0])
+    peak = float(np.abs(samples).max(initial=0))
+    if not np.isfinite(peak):
+        index = tuple(int(axis) for axis in np.argwhere(~np.isfinite(samples))[0])
         raise RequestError(
             f"sample {index[0]} is {samples[index]}: expected finite numbers", "NON_FINITE_SAMPLES"
         )
-    peak = float(np.abs(samples).max(initial=0))
     if peak > MAX_PEAK:
         raise RequestError(
             f"the samples peak at {peak:.4g}, the limit is {MAX_PEAK:g}: float samples belong in −1..1",

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, TypeAlias, overload
-from uuid import uuid4
 
 from producer.audio import AudioLike, encode_payload, read_audio
-from producer.content import digest
-from producer.message import task_message
+from producer.content import digest, wanted
+from producer.fresh_id import fresh_id
+from producer.message import Form
 from protocol.errors import RequestError
 from protocol.options import Options
 from protocol.request import (
+    MIN_SAMPLES,
     Encoding,
     Payload,
     Priority,
@@ -22,9 +23,10 @@ from protocol.request import (
     check_conversation,
     check_priority,
     check_request_id,
+    check_tenant,
 )
 from protocol.routing import payload_key
-from protocol.signing import digest_of, keys_from_environment
+from protocol.signing import keys_from_environment
 
 #: How long audio waits for a worker, in seconds, before Redis drops it and the request fails with
 #: `PAYLOAD_EXPIRED`: as long as Celery keeps results.
@@ -56,6 +58,7 @@ class Terms:
     sample_rate: int | None
     payload_ttl: int
     conversation: str | None
+    tenant: str | None
 
     @classmethod
     def of(cls, given: Mapping[str, Any], defaults: Mapping[str, Any], payload_ttl: int) -> Terms:
@@ -72,6 +75,7 @@ class Terms:
             deadline=_check_ahead("deadline", options.pop("deadline", None)),
             encoding=_check_encoding(options.pop("encoding", Encoding.PCM)),
             conversation=check_conversation(options.pop("conversation", None)),
+            tenant=check_tenant(options.pop("tenant", None)),
             options=Options.of(options),
             payload_ttl=payload_ttl,
         )
@@ -105,44 +109,67 @@ def chunks(audios: Iterable[AudioLike], request_ids: Sequence[str] | None) -> It
         yield list(zip(chunk, ids, strict=True))
 
 
-def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> Envelope:
-    """Read one audio segment and write its message; `now` is Redis's time in seconds.
+class Sealer:
+    """Makes the envelopes of audio segments that are sent together: what they share is done once.
 
-    The deadline counts from now, the time that it waits from when it has been read.
-
-    Raises:
-        RequestError: something about the audio or the id is wrong.
+    `now` is Redis's time in seconds, from which deadline and expiry count.
     """
-    name = uuid4().hex if request_id is None else check_request_id(request_id)
-    begun = time.monotonic()
-    read, keys = read_audio(audio, sample_rate=terms.sample_rate), keys_from_environment()
-    payload = encode_payload(read.samples, terms.encoding)
-    request = Request(
-        request_id=name,
-        payload=Payload(
-            encoding=terms.encoding,
-            samples=len(read.samples),
-            key=payload_key(name),
-            digest=None if keys is None else digest_of(payload),
-        ),
-        options=terms.options,
-        priority=terms.priority,
-        submitted_at=now + time.monotonic() - begun,
-        deadline_at=None if terms.deadline is None else now + terms.deadline,
-        conversation=terms.conversation,
-    )
-    expires_at = None if terms.expires is None else now + terms.expires
-    return Envelope(
-        request_id=name,
-        warnings=read.warnings,
-        priority=terms.priority,
-        deadline_at=request.deadline_at,
-        payload_ttl=terms.payload_ttl,
-        conversation=terms.conversation,
-        digest=b"" if request_id is None else digest(read.samples, terms.options, terms.conversation),
-        message=task_message(request, expires_at=expires_at, keys=keys),
-        payload=payload,
-    )
+
+    def __init__(self, terms: Terms, now: float) -> None:
+        self._terms = terms
+        self._now = now
+        self._deadline_at = None if terms.deadline is None else now + terms.deadline
+        self._wanted = wanted(terms.options, terms.conversation)
+        self._form = Form(
+            self._example(),
+            expires_at=None if terms.expires is None else now + terms.expires,
+            keys=keys_from_environment(),
+        )
+
+    def seal(self, audio: AudioLike, request_id: str | None) -> Envelope:
+        """Read one audio segment and write its message; the time that it waits counts from then on.
+
+        Raises:
+            RequestError: something about the audio or the id is wrong.
+        """
+        terms = self._terms
+        name = fresh_id() if request_id is None else check_request_id(request_id)
+        begun = time.monotonic()
+        read = read_audio(audio, sample_rate=terms.sample_rate)
+        payload = encode_payload(read.samples, terms.encoding)
+        submitted_at = self._now + time.monotonic() - begun
+        return Envelope(
+            request_id=name,
+            warnings=read.warnings,
+            priority=terms.priority,
+            deadline_at=self._deadline_at,
+            payload_ttl=terms.payload_ttl,
+            conversation=terms.conversation,
+            digest=b"" if request_id is None else digest(read.samples, self._wanted),
+            message=self._form.fill(
+                name, samples=len(read.samples), submitted_at=submitted_at, payload=payload
+            ),
+            payload=payload,
+        )
+
+    def _example(self) -> Request:
+        """What all have in common, with the id and the audio of none."""
+        name = fresh_id()
+        return Request(
+            request_id=name,
+            payload=Payload(encoding=self._terms.encoding, samples=MIN_SAMPLES, key=payload_key(name)),
+            options=self._terms.options,
+            priority=self._terms.priority,
+            submitted_at=self._now,
+            deadline_at=self._deadline_at,
+            conversation=self._terms.conversation,
+            tenant=self._terms.tenant,
+        )
+
+
+def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> Envelope:
+    """The envelope of one audio segment; see `Sealer`. Raises `RequestError`."""
+    return Sealer(terms, now).seal(audio, request_id)
 
 
 @overload
@@ -157,10 +184,11 @@ def seal_all(
     chunk: Iterable[Named], terms: Terms, now: float, *, errors_in_place: bool = False
 ) -> Sequence[Envelope | RequestError]:
     """`seal` all of `chunk`; the first error is raised unless each is to take the place of its envelope."""
+    sealer = Sealer(terms, now)
     sealed: list[Envelope | RequestError] = []
     for audio, request_id in chunk:
         try:
-            sealed.append(seal(audio, request_id, terms, now))
+            sealed.append(sealer.seal(audio, request_id))
         except RequestError as error:
             if not errors_in_place:
                 raise

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, overload
 
 import redis
-from redis.client import PubSub
 
 from producer.connection import redis_errors
 from producer.exchange import run
 from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
-from producer.results import Outcome, cancellation, endings, outcomes, statuses, withdrawal
+from producer.results import Outcome, cancellation, endings, outcomes, receipts, statuses, told, withdrawal
 from producer.submission import PAYLOAD_TTL
+from producer.subscription import subscribed
 from protocol.errors import TranscriptionError
 from protocol.routing import result_key
-from protocol.transcript import Status, Transcript
+from protocol.transcript import Status, Timings, Transcript
 
 #: A published result can be missed while a connection is remade; look again this often, in seconds.
 LOOK_AGAIN = 1.0
@@ -46,6 +46,14 @@ class Ticket:
     def status(self) -> Status:
         """Where the request is. Raises `QueueUnreachable`."""
         return run(self._connection, statuses([self.request_id]))[0]
+
+    @property
+    def timings(self) -> Timings | None:
+        """The receipt of its transcript, looked at anew each time; None until there is one, or if it failed.
+
+        Raises `QueueUnreachable`.
+        """
+        return run(self._connection, receipts([self.request_id]))[0]
 
     def ready(self) -> bool:
         """Whether `result` has something to say: a result, good or bad, or that nothing is kept of it."""
@@ -80,18 +88,16 @@ class Ticket:
 
     def _wait(self, timeout: float) -> Outcome | None:
         give_up_at = time.monotonic() + timeout
-        with (
-            redis_errors(),
-            PubSub(self._connection.connection_pool, ignore_subscribe_messages=True) as channel,
-        ):
-            channel.subscribe(result_key(self.request_id))
-            look = endings
-            while not (outcome := run(self._connection, look([self.request_id]))[0]):
+        with redis_errors(), subscribed(self._connection, result_key(self.request_id), timeout) as news:
+            look = outcomes
+            while (outcome := run(self._connection, look([self.request_id]))[0]) is None:
                 left = give_up_at - time.monotonic()
                 if left <= 0:
                     return None
-                told = channel.get_message(timeout=min(left, LOOK_AGAIN))
-                look = outcomes if told else endings  # silence may mean that nothing will ever come
+                said = news.wait(min(left, LOOK_AGAIN))
+                if said is not None and (outcome := told(self.request_id, said)) is not None:
+                    return outcome
+                look = endings  # silence may mean that nothing will ever come
         return outcome
 
 

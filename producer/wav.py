@@ -1,4 +1,7 @@
-"""WAV files, read without a decoder: libav and libsndfile accept headers that no sound can have."""
+"""WAV files, read without a decoder: libav and libsndfile accept headers that no sound can have.
+
+RF64 and BW64, for files above 4 GB, are WAV files too whose sizes are in a chunk of their own.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,9 @@ MAX_CHUNKS = 64
 #: Data sizes from here on stand for "unknown", left by writers that could not go back to fill them in:
 #: ffmpeg leaves 0xFFFFFFFF, SoX 0x7FFFF000.
 UNKNOWN_SIZE = 0x7FFFF000
+
+#: The size that stands for the one in the `ds64` chunk of RF64 and BW64 (EBU Tech 3306, ITU-R BS.2088).
+SIZE_ELSEWHERE = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +77,33 @@ class Wav:
 
 
 def parse(file: bytes) -> Wav:
-    """Check the header of a file that starts with ``RIFF....WAVE``.
+    """Check the header of a file that starts with ``RIFF....WAVE``, or ``RF64`` or ``BW64`` for ``RIFF``.
 
     Raises:
         RequestError: the header contradicts itself or the file, or names what is not supported.
     """
     layout: Format | None = None
+    long_size: int | None = None
     for name, start, size in _chunks(file):
         if name == b"fmt ":
             layout = _read_format(file[start : start + size])
+        elif name == b"ds64":
+            long_size = read_long_size(file[start : start + size])
         elif name == b"data" and layout is not None:
+            if size == SIZE_ELSEWHERE and long_size is not None:
+                if long_size > len(file) - start:
+                    raise _too_short(len(file) - start, long_size)
+                size = long_size  # noqa: PLW2901 - what was said there stands for it
             return _read_data(file, start, size, layout)
     raise _corrupt("has no sound after a format in its first chunks")
+
+
+def read_long_size(chunk: bytes) -> int:
+    """How many bytes of data a `ds64` chunk states. Raises `RequestError`."""
+    if len(chunk) < 16:
+        raise _corrupt(f"has a ds64 chunk of {len(chunk)} bytes, the shortest is 16")
+    size: int = struct.unpack_from("<Q", chunk, 8)[0]
+    return size
 
 
 def _chunks(file: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -125,7 +146,7 @@ def _read_data(file: bytes, start: int, size: int, layout: Format) -> Wav:
             raise _truncated(f"ends inside a sample, {present} bytes into its data")
         size = present
     if size > present:
-        raise _truncated(f"has {present} of the {size} bytes of data it claims")
+        raise _too_short(present, size)
     if size % layout.frame_bytes:
         raise _corrupt(f"has {size} bytes of data, not a multiple of {layout.frame_bytes}")
     if size == 0 and present:
@@ -143,6 +164,10 @@ def _trailing(file: bytes, data_end: int) -> tuple[str, ...]:
 
 def _corrupt(what: str) -> RequestError:
     return RequestError(f"the WAV file {what}", "AUDIO_CORRUPT")
+
+
+def _too_short(present: int, claimed: int) -> RequestError:
+    return _truncated(f"has {present} of the {claimed} bytes of data it claims")
 
 
 def _truncated(what: str) -> RequestError:

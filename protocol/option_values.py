@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from protocol.errors import RequestError
@@ -38,6 +39,11 @@ VAD_PARAMETERS: dict[str, tuple[float, float]] = {
     "speech_pad_ms": (0, 30_000),
 }
 
+_MODEL_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+#: What a name of a model among several may be, as a phrase.
+MODEL_NAME = "a name of 1 to 64 letters, digits, '.', '_' or '-'"
+
 
 def check_language(language: object) -> None:
     """None, or one of Whisper's codes."""
@@ -49,6 +55,17 @@ def check_language(language: object) -> None:
             " such as 'en', or none to detect it",
             "BAD_LANGUAGE",
         )
+
+
+def check_model_pref(name: object) -> None:
+    """None, or what may be the name of a model: whether it is one, the worker says."""
+    if name is not None and not is_model_name(name):
+        raise bad("model_pref", name, MODEL_NAME)
+
+
+def is_model_name(name: object) -> bool:
+    """Whether an operator may give a model this name."""
+    return isinstance(name, str) and _MODEL_NAME.fullmatch(name) is not None
 
 
 def check_one_of(name: str, value: object, known: tuple[str, ...]) -> None:

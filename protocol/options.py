@@ -1,4 +1,4 @@
-"""What a caller wants of one audio segment: faster-whisper's names and defaults, checked once, here."""
+"""What a caller wants of one audio segment: faster-whisper's names and defaults; checked here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from protocol.option_values import (
     check_integer,
     check_language,
     check_marks,
+    check_model_pref,
     check_number,
     check_one_of,
     check_prompt,
@@ -80,8 +81,14 @@ class Options:
     vad_filter: bool = False
     """Cut silence out before the engine hears the audio (Silero); times are those of the whole audio."""
     vad_parameters: Mapping[str, float] | None = field(default=None, hash=False)
+    model_pref: str | None = None
+    """Which of the worker's models hears it, by the name that its settings give it; None is its default.
+
+    Not an option of faster-whisper, which has one model. Only the worker knows the names.
+    """
 
     def __post_init__(self) -> None:
+        check_model_pref(self.model_pref)
         self._keep_own_copies()
         self._check_decoding()
         self._check_gates()

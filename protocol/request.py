@@ -25,6 +25,9 @@ MAX_INLINE_BYTES = 32_768
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
+#: A tenant is named as a host or a user often is, hence the dot.
+_TENANT = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
 
 class Priority(StrEnum):
     """How soon a request should run; urgent overtakes normal, normal overtakes bulk."""
@@ -81,10 +84,13 @@ class Request:
     """When it is wanted, on the same clock; one that is late goes on, after those that can be in time."""
     conversation: str | None = None
     """Of which it is a turn: heard after the turns before it, with their text as its prompt."""
+    tenant: str | None = None
+    """On whose behalf it is asked: of what a worker holds of one priority, tenants take turns."""
 
     def __post_init__(self) -> None:
         check_request_id(self.request_id)
         check_conversation(self.conversation)
+        check_tenant(self.tenant)
 
 
 def wrong_length(samples: int) -> RequestError:
@@ -119,6 +125,18 @@ def check_conversation(conversation: object) -> str | None:
             "BAD_CONVERSATION",
         )
     return conversation
+
+
+def check_tenant(tenant: object) -> str | None:
+    """Return `tenant` if it is the name of one, or None for none; else raise `RequestError`."""
+    if tenant is None:
+        return None
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        raise RequestError(
+            f"tenant is {repr(tenant)[:60]}: expected 1 to 64 letters, digits, '_', '.' or '-'",
+            "BAD_TENANT",
+        )
+    return tenant
 
 
 def check_priority(priority: object) -> Priority:

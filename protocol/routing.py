@@ -33,6 +33,10 @@ LEASES = "segue:leases"
 #: What a living worker gets through: a hash of requests per second of a busy engine, by worker id.
 RATES = "segue:rates"
 
+#: Workers whose engines are at work: a sorted set of worker ids by when each will probably be free, in ms on
+#: Redis's clock. Those that are free are not in it.
+BUSY = "segue:busy"
+
 #: What an operator lets wait: a hash with the fields ``requests`` and ``bytes``, each for every priority by
 #: itself; written by workers when they start, read when a request is accepted. Missing means no limit.
 LIMITS = "segue:limits"

@@ -14,7 +14,10 @@ class Status(StrEnum):
     """Where a request is."""
 
     QUEUED = "queued"
+    BATCHED = "batched"
+    """A worker has it, and waits for a batch to be worth its while or for the engine."""
     RUNNING = "running"
+    """Its batch has started."""
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -22,6 +25,10 @@ class Status(StrEnum):
     """Its `expires` passed before its turn, or neither its result nor its audio is kept any more."""
     UNKNOWN = "unknown"
     """Nobody has heard of it: never submitted, or longer ago than ids are remembered."""
+
+
+#: Where a request is that will have a result if all goes well.
+ON_ITS_WAY = frozenset({Status.QUEUED, Status.BATCHED, Status.RUNNING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,10 @@ class Timings:
     """Why the batch was closed; see `batching.batch.Reason`."""
     attempts: int
     worker: str
+    predicted: float | None = None
+    """The engine call, as the worker expected it when the batch was closed; None if it knew too little."""
+    batch_wait: float | None = None
+    """The part of `queued` in which its worker had it in hand; None if that was not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from protocol.transcript import Segment, Timings, Transcript, Word
 VERSION = 1
 
 _REQUEST_FIELDS = frozenset(
-    {"audio", "conversation", "deadline_at", "options", "signature", "submitted_at", "v"}
+    {"audio", "conversation", "deadline_at", "options", "signature", "submitted_at", "tenant", "v"}
 )
 _AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding", "samples"})
 
@@ -64,6 +64,8 @@ def encode_request(request: Request) -> dict[str, Any]:
         encoded["deadline_at"] = request.deadline_at
     if request.conversation is not None:
         encoded["conversation"] = request.conversation
+    if request.tenant is not None:
+        encoded["tenant"] = request.tenant
     return encoded
 
 
@@ -87,6 +89,7 @@ def decode_request(request_id: object, kwargs: object, priority: Priority) -> Re
         submitted_at=_decode_time("submitted_at", given.get("submitted_at"), "BAD_REQUEST"),
         deadline_at=_decode_time("deadline_at", given.get("deadline_at"), "BAD_DEADLINE"),
         conversation=given.get("conversation"),
+        tenant=given.get("tenant"),
     )
 
 
@@ -119,8 +122,8 @@ def encode_segment(segment: Segment) -> dict[str, Any]:
 
 
 def encode_timings(timings: Timings) -> dict[str, Any]:
-    """The receipt as it stands in its transcript."""
-    return _values(timings)
+    """The receipt as it stands in its transcript, without what is None."""
+    return {name: value for name, value in _values(timings).items() if value is not None}
 
 
 def decode_transcript(encoded: Mapping[str, Any]) -> Transcript:

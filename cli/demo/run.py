@@ -13,7 +13,7 @@ from cli.demo.figures import Progress, Run, batches_of
 from cli.demo.plan import Planned, write_plan
 from producer import Client
 from protocol.errors import TranscriptionError
-from protocol.transcript import Status, Transcript
+from protocol.transcript import ON_ITS_WAY, Status, Transcript
 
 #: How often the run is looked at, in seconds: often enough to be watched, and a thousandth of the work.
 LOOK_EVERY_SECONDS = 0.1
@@ -77,14 +77,14 @@ def _look(client: Client, plan: Sequence[Planned], outcomes: Outcomes, started_a
     where = dict(zip(open_ids, client.statuses(open_ids), strict=True))
     seconds = time.monotonic() - started_at
     for request_id, status in where.items():
-        if status not in (Status.UNKNOWN, Status.QUEUED, Status.RUNNING):
+        if status is not Status.UNKNOWN and status not in ON_ITS_WAY:
             outcomes[request_id] = _outcome(client, request_id)
     transcripts = [outcome for outcome in outcomes.values() if isinstance(outcome, Transcript)]
     statuses = list(where.values())
     return Progress(
         total=len(plan),
         submitted=len(plan) - statuses.count(Status.UNKNOWN),
-        waiting=statuses.count(Status.QUEUED),
+        waiting=statuses.count(Status.QUEUED) + statuses.count(Status.BATCHED),
         in_batch=statuses.count(Status.RUNNING),
         done=len(outcomes),
         seconds=seconds,

@@ -79,3 +79,26 @@ def test_file_named_by_the_environment_is_read(tmp_path: Path) -> None:
     config.write_text("model = 'demo'\n")
     result = CliRunner().invoke(app, ["check", "--json"], env={"SEGUE_CONFIG": str(config)})
     assert json.loads(result.stdout)["model"] == {"value": "demo", "source": f"file {config}: model"}
+
+
+def test_models_are_shown_and_judged(tmp_path: Path) -> None:
+    """Several models are one line of the report, and each mistake in one of them is a line of its own."""
+    config = tmp_path / "segue.yaml"
+    config.write_text("models: {fast: tiny, quality: {model: large-v3, device: cuda}}\n")
+    shown = json.loads(CliRunner().invoke(app, ["check", "--config", str(config), "--json"]).stdout)
+    assert shown["models"]["value"] == {
+        "fast": {"model": "tiny"},
+        "quality": {"model": "large-v3", "device": "cuda"},
+    }
+    assert shown["model"] == {"value": "fast", "source": "default"}
+    config.write_text("model: small\nmodels: {fast: tiny, quality: {model: large-v3, device: gpu}}\n")
+    wrong = CliRunner().invoke(app, ["check", "--config", str(config)])
+    assert wrong.exit_code == 2
+    assert wrong.stderr.splitlines() == [
+        f"segue: file {config}: models.quality.device is 'gpu': expected one of auto, cpu, cuda"
+    ]
+    config.write_text("model: small\nmodels: {fast: tiny, quality: large-v3}\n")
+    wrong = CliRunner().invoke(app, ["check", "--config", str(config)])
+    assert wrong.stderr.splitlines() == [
+        f"segue: file {config}: model is 'small': expected one of fast, quality, the names in models"
+    ]

@@ -71,7 +71,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_help_names_every_verb_and_exit_status() -> None:
     """Who has read `segue --help` knows what there is and what an exit status means."""
     shown = segue("--help").stdout
-    for verb in "demo worker flower transcribe submit status result cancel queue config".split():
+    for verb in "demo up worker flower transcribe submit status result cancel queue config".split():
         assert f"\n  {verb} " in shown
     for status in ("0 all done", "1 some", "2 wrong", "3 Redis", "4 timeout", "130 Ctrl-C"):
         assert status in " ".join(shown.split())
@@ -124,7 +124,8 @@ def test_what_the_worker_has_is_said_so(flag: str, no_audio: Path) -> None:
     """Who asks for a model here, as openai-whisper has it, is told where to."""
     asked = segue("transcribe", no_audio, flag, "small")
     assert asked.exit_code == 2
-    assert asked.stderr.endswith("is the worker's: see `segue worker --help`\n")
+    assert "is the worker's: see `segue worker --help`" in asked.stderr
+    assert ("--model-pref" in asked.stderr) == (flag.partition("=")[0] == "--model")
     assert asked.stderr.count("\n") == 1
 
 
@@ -160,7 +161,7 @@ def test_a_shell_can_complete(typed: str, completed: str, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "transcribe", "submit", "status", "result", "cancel", "queue", "worker"]
+    "verb", ["", "up", "transcribe", "submit", "status", "result", "cancel", "queue", "worker"]
 )
 def test_help_fits_a_terminal(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No line is longer than 80 columns."""

@@ -37,6 +37,7 @@ def test_nothing_wished_is_nothing_said() -> None:
 @pytest.mark.parametrize(
     ("flags", "options"),
     [
+        ("--model-pref quality", {"model_pref": "quality"}),
         ("--language en --task translate", {"language": "en", "task": "translate"}),
         ("--beam_size 3 --best_of=2", {"beam_size": 3, "best_of": 2}),
         ("--logprob_threshold -2", {"log_prob_threshold": -2.0}),

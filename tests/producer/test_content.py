@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from producer.content import DIGEST_BYTES, digest
+from producer.content import DIGEST_BYTES, digest, wanted
 from protocol.options import Options
 
 SAMPLES = np.arange(800, dtype=np.int16)
 
 
 def of(**options: Any) -> bytes:
-    return digest(SAMPLES, Options(**options))
+    return digest(SAMPLES, wanted(Options(**options)))
 
 
 def test_same_content_same_digest() -> None:
     """However the samples lie in memory, and whether an option was said or left at its default."""
     twice = np.repeat(SAMPLES, 2)[::2]
     assert len(of()) == DIGEST_BYTES
-    assert digest(twice, Options()) == digest(SAMPLES.astype(">i2"), Options()) == of()
+    assert digest(twice, wanted(Options())) == digest(SAMPLES.astype(">i2"), wanted(Options())) == of()
     assert of(beam_size=Options().beam_size) == of()
 
 
@@ -50,12 +50,12 @@ def test_each_sample_counts() -> None:
     """One sample more or less, or one unit louder, is another content."""
     louder = SAMPLES.copy()
     louder[-1] += 1
-    digests = {digest(one, Options()) for one in (SAMPLES, SAMPLES[:-1], SAMPLES[1:], louder)}
+    digests = {digest(one, wanted(Options())) for one in (SAMPLES, SAMPLES[:-1], SAMPLES[1:], louder)}
     assert len(digests) == 4
 
 
 def test_the_conversation_counts() -> None:
     """It says what the prompt is; a request of none has the digest that it had before there were any."""
-    digests = {digest(SAMPLES, Options(), conversation) for conversation in (None, "a", "b")}
+    digests = {digest(SAMPLES, wanted(Options(), conversation)) for conversation in (None, "a", "b")}
     assert len(digests) == 3
-    assert digest(SAMPLES, Options(), None) == of()
+    assert digest(SAMPLES, wanted(Options(), None)) == of()

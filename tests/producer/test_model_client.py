@@ -160,15 +160,17 @@ def test_an_empty_batch_is_done_at_once() -> None:
         "status": "success",
         "results": [],
         "warnings": [
-            "model_pref 'quality' means the default options: a worker has one model, named in each result"
+            "model_pref 'quality' means the worker's model of that name, if it has several,"
+            " and the default options; each result names its model"
         ],
     }
 
 
 @pytest.mark.parametrize(("model_pref", "beam"), [("fast", 1), ("balanced", None), ("quality", None)])
-def test_a_preference_is_how_hard_to_look(model_pref: str, beam: int | None) -> None:
-    """The fast one decodes greedily, the others as a request without options; what was meant is said."""
+def test_a_preference_is_which_model_and_how_hard_it_looks(model_pref: str, beam: int | None) -> None:
+    """The worker is asked for it; the fast one decodes greedily, the others as a request without options."""
     batch = batch_of(model_pref=model_pref)
+    assert batch.given.get("model_pref") == model_pref
     assert batch.given.get("beam_size") == beam
     (warning,) = batch.answer([])["warnings"]
     assert model_pref in warning

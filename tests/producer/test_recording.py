@@ -18,19 +18,22 @@ from numpy.typing import NDArray
 
 from producer.assembly import Assembly, Part
 from producer.audio import read_audio
-from producer.course import Cancel, Course, Enqueue, Pause, Read, Steps
+from producer.course import LATE, Cancel, Course, Enqueue, Pause, Read, Steps
 from producer.exchange import Exchange
+from producer.given import GivenTerms
 from producer.long_audio import read_pieces
 from producer.manifest import check_recording_id
 from producer.patience import Patience
 from producer.reading import Plan, Reading
 from protocol.errors import (
     Cancelled,
+    DeadlineExceeded,
     EngineError,
     Overloaded,
     QueueUnreachable,
     RequestError,
     ResultTimeout,
+    TranscriptionError,
 )
 from protocol.transcript import Segment, Transcript, Word
 from tests.producer.conftest import Encode
@@ -335,6 +338,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self.now = 0.0
         self.enqueued: list[str] = []
+        self.terms: list[GivenTerms] = []
         self.paused: list[float] = []
         self.cancelled: list[str] = []
         self.errors: Iterator[Exception | None] = itertools.repeat(None)
@@ -347,7 +351,7 @@ class Elsewhere:
             while True:
                 try:
                     answer = self._do(step)
-                except (Overloaded, QueueUnreachable, RequestError) as error:
+                except TranscriptionError as error:
                     step = steps.throw(error)
                 else:
                     step = steps.send(answer)
@@ -363,10 +367,11 @@ class Elsewhere:
                 self.paused.append(seconds)
             case Cancel(request_id=request_id):
                 self.cancelled.append(request_id)
-            case Enqueue(request_id=request_id):
+            case Enqueue(request_id=request_id, terms=terms):
                 if (error := next(self.errors)) is not None:
                     raise error
                 self.enqueued.append(request_id)
+                self.terms.append(terms)
             case Exchange(commands=[("MGET", *keys), _]):
                 return [heard(" x", 1.0, 2.0) if self.results else None for _ in keys]
             case Exchange(commands=[("HSET", _, field, _), *_]):
@@ -383,9 +388,10 @@ def elsewhere() -> Elsewhere:
 def begin(elsewhere: Elsewhere) -> Callable[..., Course]:
     """A function that makes the course of a recording of five parts."""
 
-    def made(**plan: Any) -> Course:
+    def made(*, deadline: float | None = None, **plan: Any) -> Course:
         plan = {"split": "fixed", "max_segment_seconds": 2, **plan}
-        return Course("r", Reading(BURSTS, plan=Plan(**plan), request_id="r"), lambda: elsewhere.now)
+        reading = Reading(BURSTS, plan=Plan(**plan), request_id="r")
+        return Course("r", reading, lambda: elsewhere.now, deadline=deadline)
 
     return made
 
@@ -475,6 +481,47 @@ def test_a_part_that_is_refused_is_a_failure_and_the_first_is_an_error(
     elsewhere.errors = itertools.repeat(RequestError("wrong", "BAD_OPTION"))
     with pytest.raises(RequestError, match="wrong"):
         finish(begin(), elsewhere)
+
+
+def test_every_part_is_wanted_by_the_recordings_deadline(
+    elsewhere: Elsewhere, begin: Callable[..., Course]
+) -> None:
+    """A point in time, of which later parts have less left; without one, none has a deadline."""
+    elsewhere.errors = iter([None, Overloaded("full", "QUEUE_FULL", 7.0), None, None, None, None])
+    finish(begin(deadline=60), elsewhere)
+    left = [terms.get("deadline") for terms in elsewhere.terms]
+    assert left == [60, *[pytest.approx(53, abs=0.5)] * 4]
+    elsewhere.terms.clear()
+    elsewhere.errors = itertools.repeat(None)
+    finish(begin(), elsewhere)
+    assert elsewhere.terms == [{}] * 5
+
+
+def test_parts_that_cannot_be_in_time_go_last_and_are_not_missing(
+    elsewhere: Elsewhere, begin: Callable[..., Course]
+) -> None:
+    """Whether they could not start by the deadline, or it has passed: late, under no deadline."""
+    too_long = Overloaded("would wait", "WAIT_TOO_LONG", 3.0)
+    elsewhere.errors = iter([None, too_long, None, Overloaded("full", "QUEUE_FULL", 70.0), None, None, None])
+    course = begin(deadline=60)
+    transcript = finish(course, elsewhere)
+    assert elsewhere.terms[1:] == [LATE] * 4
+    assert elsewhere.enqueued == [f"r-{number:04}" for number in range(1, 6)]
+    assert (len(transcript.segments), course.failures()) == (5, ())
+
+
+def test_a_recording_that_could_not_even_begin_in_time_is_refused(
+    elsewhere: Elsewhere, begin: Callable[..., Course]
+) -> None:
+    """As a request would be; it is for the caller to say that late is better than never."""
+    elsewhere.errors = itertools.repeat(Overloaded("would wait", "WAIT_TOO_LONG", 3.0))
+    with pytest.raises(Overloaded, match="would wait"):
+        elsewhere.take(begin(deadline=60).more())
+    course = begin(deadline=60)
+    elsewhere.now += 61
+    with pytest.raises(DeadlineExceeded):
+        elsewhere.take(course.more())
+    assert elsewhere.enqueued == []
 
 
 def test_cancel_reaches_every_part_that_waits(elsewhere: Elsewhere, begin: Callable[..., Course]) -> None:

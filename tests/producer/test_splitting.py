@@ -178,6 +178,14 @@ def test_the_onset_is_found_to_a_few_milliseconds(begins: int, late: int) -> Non
     assert abs(onset(sound, begins // FRAME + late) - begins) <= SAMPLE_RATE * 0.004
 
 
+def test_a_soft_beginning_belongs_to_the_word() -> None:
+    """As the w of *what*: far above the background, and 36 dB below the vowel that follows it."""
+    begins, sound = SAMPLE_RATE, noise(-80, 2.0)
+    sound[begins:] += noise(-56, 2.0, seed=2)[begins:]
+    sound[begins + 1_600 :] += noise(-20, 2.0, seed=3)[begins + 1_600 :]
+    assert abs(onset(sound, (begins + 1_600) // FRAME) - begins) <= SAMPLE_RATE * 0.004
+
+
 def test_without_a_pause_the_onset_is_what_the_detector_says() -> None:
     """There is nothing to go by."""
     assert onset(noise(-20, 1.0), 5) == 5 * FRAME

@@ -54,6 +54,13 @@ def test_a_deadline_is_a_time_on_redis_clock() -> None:
     assert "deadline_at" not in arguments(sealed())
 
 
+def test_a_tenant_is_said_and_is_not_content() -> None:
+    """A worker reads from the message who asks; the same sound for somebody else is the same request."""
+    assert arguments(sealed(tenant="clinic.north"))["tenant"] == "clinic.north"
+    assert "tenant" not in arguments(sealed())
+    assert sealed("a", tenant="clinic.north").digest == sealed("a").digest
+
+
 @pytest.mark.parametrize("name", ["deadline", "expires"])
 @pytest.mark.parametrize(
     "wrong", [0, -1, -0.5, float("nan"), float("inf"), 1e308, MOST_AHEAD + 1, True, "soon", "5", [5]]

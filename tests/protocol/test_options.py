@@ -12,6 +12,7 @@ from faster_whisper.vad import VadOptions
 from protocol.errors import RequestError
 from protocol.option_values import VAD_PARAMETERS
 from protocol.options import OPTION_NAMES, REFUSED, Options
+from tests.whisper_options import OURS
 
 THEIRS = {
     name: parameter.default
@@ -22,14 +23,14 @@ THEIRS = {
 
 def test_every_option_of_faster_whisper_is_taken_or_refused() -> None:
     """Nothing is left out in silence, and nothing is made up."""
-    assert {*OPTION_NAMES} | {*REFUSED} == {*THEIRS}
+    assert {*OPTION_NAMES} | {*REFUSED} == {*THEIRS} | OURS
     assert not {*OPTION_NAMES} & {*REFUSED}
 
 
 def test_defaults_are_faster_whispers() -> None:
     """A request without options is what `WhisperModel.transcribe` does by default; lists are tuples here."""
     defaults = {name: tuple(value) if isinstance(value, list) else value for name, value in THEIRS.items()}
-    assert asdict(Options()) == {name: defaults[name] for name in OPTION_NAMES}
+    assert asdict(Options()) == {name: defaults.get(name) for name in OPTION_NAMES}
 
 
 def test_vad_parameters_are_faster_whispers() -> None:
@@ -68,6 +69,10 @@ def test_a_refused_option_is_named_with_its_reason(name: str) -> None:
         ({"vad_parameters": {"onset": 0.5}}, "vad_parameters is 'onset': expected names among threshold"),
         ({"vad_parameters": {"threshold": 2}}, "vad_parameters.threshold is 2: expected a number from 0.0"),
         ({"vad_parameters": {"speech_pad_ms": float("inf")}}, "vad_parameters.speech_pad_ms is inf"),
+        ({"model_pref": ""}, "model_pref is '': expected a name of 1 to 64 letters"),
+        ({"model_pref": "x" * 65}, "model_pref is 'x"),
+        ({"model_pref": "../small"}, "model_pref is '../small'"),
+        ({"model_pref": 1}, "model_pref is 1"),
     ],
 )
 def test_a_bad_value_is_named_with_its_limit(given: dict[str, Any], message: str) -> None:
@@ -99,3 +104,9 @@ def test_options_do_not_change_behind_the_request() -> None:
     options = Options(vad_parameters=parameters)
     parameters["threshold"] = 7.0
     assert options.vad_parameters == {"threshold": 0.4}
+
+
+@pytest.mark.parametrize("name", ["fast", "x", "x" * 64, "large-v3.5_ours"])
+def test_a_preference_may_be_any_name(name: str) -> None:
+    """Which names there are, only a worker knows."""
+    assert Options(model_pref=name).changes() == {"model_pref": name}

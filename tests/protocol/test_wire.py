@@ -49,6 +49,7 @@ def test_request_round_trip() -> None:
         submitted_at=1_732_000_000.25,
         deadline_at=1_732_000_002.5,
         conversation="call-7",
+        tenant="clinic.example-1",
     )
     assert decode_request("call-7_b", encode_request(request), Priority.URGENT) == request
     assert conversation_of(encode_request(request)) == "call-7"
@@ -80,6 +81,8 @@ def test_transcript_round_trip() -> None:
         batch_reason="full",
         attempts=1,
         worker="w",
+        predicted=0.19,
+        batch_wait=0.05,
     )
     transcript = Transcript(
         request_id="a",
@@ -144,6 +147,10 @@ def test_transcript_round_trip() -> None:
         ({"deadline_at": 1e308}, "BAD_DEADLINE", "1e+308"),
         ({"conversation": "a b"}, "BAD_CONVERSATION", "'a b'"),
         ({"conversation": 7}, "BAD_CONVERSATION", "7"),
+        ({"tenant": "a b"}, "BAD_TENANT", "'a b'"),
+        ({"tenant": ""}, "BAD_TENANT", "1 to 64"),
+        ({"tenant": "x" * 65}, "BAD_TENANT", "1 to 64"),
+        ({"tenant": 7}, "BAD_TENANT", "7"),
         ({"v": 2}, "BAD_SCHEMA_VERSION", "2"),
         ({"extra": 1}, "BAD_REQUEST", "extra"),
     ],
