@@ -1,7 +1,8 @@
 """The bare engine against faster-whisper's own ways, over the same clips, in one run.
 
 Everything is at beam 1, temperature 0, with timestamps, and starts from samples: features are part of
-the time of all, decoding audio of none.
+the time of all, decoding audio of none. faster-whisper runs in one process, as anybody would run it, and
+our engine in another.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Literal
 
 from faster_whisper import BatchedInferencePipeline, WhisperModel
 
+from bench.apart import Apart
 from bench.clips import LANGUAGE, Spoken, chosen_clips, joined
-from bench.rounds import Timed, interleaved
+from bench.rounds import Spent, Timed, interleaved
 from protocol.options import Options
 from workers.engine.base import Engine, Heard
 from workers.engine.faster_whisper import FasterWhisperEngine
@@ -34,6 +36,9 @@ TABLE_SAMPLES = 20
 Context = Literal["full", "bucketed"]
 CONTEXTS: tuple[Context, ...] = ("full", "bucketed")
 
+Language = Literal["detected", "given"]
+LANGUAGES: tuple[Language, ...] = ("detected", "given")
+
 Texts = list[str]
 
 
@@ -45,7 +50,7 @@ class Way:
     """`WhisperModel.transcribe` in a loop, `BatchedInferencePipeline`, or our engine."""
     context: Context
     batch_size: int
-    language: Literal["detected", "given"]
+    language: Language
 
     def __str__(self) -> str:
         return f"{self.who}, {self.context} context, batches of {self.batch_size}, language {self.language}"
@@ -62,65 +67,73 @@ class Measured:
     table: Mapping[Way, Timed[Texts]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subjects:
-    """The demo model, loaded for each of those who are compared."""
+    """Those who are compared, each in a process of its own."""
 
-    def __init__(self, cpu_threads: int) -> None:
-        """Loads at once: the models are small, and a benchmark must not start cold."""
-        self._whisper: WhisperModel = load_model("demo", device="cpu", cpu_threads=cpu_threads)
-        self._pipeline = BatchedInferencePipeline(model=self._whisper)
-        self._engines = {context: _loaded(context, cpu_threads) for context in CONTEXTS}
+    theirs: Apart
+    ours: Apart
+    cpu_threads: int
+    """How many each may take."""
 
-    def ways(self, clips: Sequence[Spoken]) -> dict[Way, Callable[[], Texts]]:
-        """Every way that is compared, ready to run over `clips`."""
-        ready: dict[Way, Callable[[], Texts]] = {}
-        for language in ("detected", "given"):
-            named = LANGUAGE if language == "given" else None
-            loop = Way(who="loop", context="full", batch_size=1, language=language)
-            ready[loop] = partial(one_by_one, self._whisper, clips, named)
-            pipeline = Way(who="pipeline", context="full", batch_size=PIPELINE_SIZE, language=language)
-            ready[pipeline] = partial(as_one_file, self._pipeline, clips, named)
-            for context in CONTEXTS:
-                ready |= self.sizes(clips, context, language, SIZES)
-        return ready
-
-    def sizes(
-        self,
-        clips: Sequence[Spoken],
-        context: Context,
-        language: Literal["detected", "given"],
-        sizes: Sequence[int],
-    ) -> dict[Way, Callable[[], Texts]]:
-        """Our engine at each batch size."""
-        options = Options(beam_size=1, temperature=0.0, language=LANGUAGE if language == "given" else None)
+    def measured(self, ways: Sequence[Way], count: int) -> dict[Way, Callable[[], Spent[Texts]]]:
+        """Each way, ready to run over `count` clips."""
+        for process in (self.theirs, self.ours):
+            process.run(partial(decoded_clips, count))
         return {
-            Way(who="segue", context=context, batch_size=size, language=language): partial(
-                in_batches, self._engines[context], clips, options, size
+            way: partial(
+                self.ours.run if way.who == "segue" else self.theirs.run,
+                partial(transcribed, way, count, self.cpu_threads),
             )
-            for size in sizes
+            for way in ways
         }
+
+
+def all_ways() -> list[Way]:
+    """Every way that is compared."""
+    ways = []
+    for language in LANGUAGES:
+        ways.append(Way(who="loop", context="full", batch_size=1, language=language))
+        ways.append(Way(who="pipeline", context="full", batch_size=PIPELINE_SIZE, language=language))
+        ways += [way for context in CONTEXTS for way in our_ways(context, language, SIZES)]
+    return ways
+
+
+def our_ways(context: Context, language: Language, sizes: Sequence[int]) -> list[Way]:
+    """Our engine at each batch size."""
+    return [Way(who="segue", context=context, batch_size=size, language=language) for size in sizes]
+
+
+def table_ways() -> list[Way]:
+    """The predecessor's table, once for each context."""
+    return [way for context in CONTEXTS for way in our_ways(context, "detected", TABLE_SIZES)]
 
 
 def measure(count: int, rounds: int, say: Callable[[str], object]) -> Measured:
     """Run everything over `count` clips, `rounds` times; `say` hears how far it is."""
     cpu_threads = os.cpu_count() or 1
-    subjects = Subjects(cpu_threads)
-    clips = chosen_clips(count)
-    samples = chosen_clips(TABLE_SAMPLES)
-    for warm_up in subjects.ways(clips[:1]).values():
-        warm_up()
-    table = {
-        way: run
-        for context in CONTEXTS
-        for way, run in subjects.sizes(samples, context, "detected", TABLE_SIZES).items()
-    }
-    return Measured(
-        clips=tuple(clips),
-        rounds=rounds,
-        cpu_threads=cpu_threads,
-        ways=interleaved(subjects.ways(clips), rounds, say=say),
-        table=interleaved(table, rounds, say=say),
-    )
+    with Apart() as theirs, Apart() as ours:
+        subjects = Subjects(theirs=theirs, ours=ours, cpu_threads=cpu_threads)
+        interleaved(subjects.measured(all_ways(), 1), 1, say=lambda which: say(f"warming up, {which}"))
+        return Measured(
+            clips=decoded_clips(count),
+            rounds=rounds,
+            cpu_threads=cpu_threads,
+            ways=interleaved(subjects.measured(all_ways(), count), rounds, say=say),
+            table=interleaved(subjects.measured(table_ways(), TABLE_SAMPLES), rounds, say=say),
+        )
+
+
+def transcribed(way: Way, count: int, cpu_threads: int) -> Texts:
+    """The text of each of `count` clips, in this process; whoever does it is loaded once."""
+    clips = decoded_clips(count)
+    named = LANGUAGE if way.language == "given" else None
+    if way.who == "loop":
+        return one_by_one(_whisper(cpu_threads), clips, named)
+    if way.who == "pipeline":
+        return as_one_file(BatchedInferencePipeline(_whisper(cpu_threads)), clips, named)
+    options = Options(beam_size=1, temperature=0.0, language=named)
+    return in_batches(_engine(way.context, cpu_threads), clips, options, way.batch_size)
 
 
 def one_by_one(whisper: WhisperModel, clips: Sequence[Spoken], language: str | None) -> Texts:
@@ -165,7 +178,19 @@ def in_batches(engine: Engine, clips: Sequence[Spoken], options: Options, size: 
     return texts
 
 
-def _loaded(context: Context, cpu_threads: int) -> FasterWhisperEngine:
+@cache
+def decoded_clips(count: int) -> tuple[Spoken, ...]:
+    """The clips, decoded once in each process: that is part of no figure."""
+    return tuple(chosen_clips(count))
+
+
+@cache
+def _whisper(cpu_threads: int) -> WhisperModel:
+    return load_model("demo", device="cpu", cpu_threads=cpu_threads)
+
+
+@cache
+def _engine(context: Context, cpu_threads: int) -> FasterWhisperEngine:
     engine = FasterWhisperEngine("demo", device="cpu", cpu_threads=cpu_threads, audio_context=context)
     engine.load()
     return engine

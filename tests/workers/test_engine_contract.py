@@ -1,6 +1,8 @@
-"""What every engine promises, whatever is behind it: the fake one, and faster-whisper with the demo model."""
+"""What every engine promises, whatever is behind it: the fake one, and two real ones with the demo model."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from protocol.options import Options
 from protocol.request import MAX_SAMPLES, MIN_SAMPLES
 from workers import demo
 from workers.engine.base import Engine, Heard, Outcome, Samples
+from workers.engine.context import Wish
 from workers.engine.fake import FakeEngine
 from workers.engine.faster_whisper import FasterWhisperEngine
 
@@ -28,15 +31,30 @@ class Subject:
         return self.engine.run([self.engine.prepare(samples, options) for samples, options in asked])
 
 
-@pytest.fixture(scope="module", params=["fake", "full context", "bucketed context"])
+def faster_whisper(context: Wish) -> Engine:
+    return FasterWhisperEngine(device="cpu", audio_context=context)
+
+
+def torch(context: Wish) -> Engine:
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    from workers.engine.torch.engine import TorchWhisperEngine
+
+    return TorchWhisperEngine(device="cpu", audio_context=context)
+
+
+#: By name: the engine, and options for which it refuses a row. The demo model has no French.
+SUBJECTS: dict[str, tuple[Callable[[], Engine], Options]] = {
+    "fake": (FakeEngine, Options(beam_size=1, initial_prompt="refuse")),
+    "full context": (partial(faster_whisper, "full"), Options(beam_size=1, language="fr")),
+    "bucketed context": (partial(faster_whisper, "bucketed"), Options(beam_size=1, language="fr")),
+    "torch, bucketed context": (partial(torch, "bucketed"), Options(beam_size=1, language="fr")),
+}
+
+
+@pytest.fixture(scope="module", params=SUBJECTS)
 def subject(request: pytest.FixtureRequest) -> Subject:
-    french = Options(beam_size=1, language="fr")  # the demo model has none
-    engines = {
-        "fake": Subject(FakeEngine(), Options(beam_size=1, initial_prompt="refuse")),
-        "full context": Subject(FasterWhisperEngine(device="cpu", audio_context="full"), french),
-        "bucketed context": Subject(FasterWhisperEngine(device="cpu", audio_context="bucketed"), french),
-    }
-    chosen = engines[request.param]
+    make, refused = SUBJECTS[request.param]
+    chosen = Subject(make(), refused)
     chosen.engine.load()
     return chosen
 
@@ -77,6 +95,14 @@ def test_a_language_not_named_is_named_in_the_outcome(subject: Subject) -> None:
     outcomes = subject.run((clip("en"), GREEDY), (clip("es"), Options(beam_size=1, language="es")))
     assert [heard(outcome).language for outcome in outcomes] == ["en", "es"]
     assert all(0.5 < heard(outcome).language_probability <= 1.0 for outcome in outcomes)
+
+
+def test_prompts_of_different_length_share_a_batch(subject: Subject) -> None:
+    """A row's text is that of its own prompt, however long those beside it are."""
+    prompts = (None, "Madrid", "Turn on the lights in the kitchen. Turn off the radio.")
+    asked = [(clip("en", nth), Options(beam_size=1, hotwords=said)) for nth, said in enumerate(prompts)]
+    alone = [heard(subject.run(one)[0]).text for one in asked]
+    assert [heard(outcome).text for outcome in subject.run(*asked)] == alone
 
 
 def test_no_speech_means_no_text(subject: Subject) -> None:

@@ -9,7 +9,7 @@ a window where a gate speaks against it and Silero hears nobody is silence here.
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -20,6 +20,7 @@ from faster_whisper import decode_audio
 from faster_whisper.vad import get_speech_timestamps
 
 from protocol.options import Options
+from tests.whisper_options import for_whisper
 from workers import demo
 from workers.engine.base import Heard, Samples, compatibility_key
 from workers.engine.faster_whisper import FasterWhisperEngine
@@ -185,7 +186,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.engine = FasterWhisperEngine(
-            "demo", device="cpu", compute_type="float32", cpu_threads=1, audio_context="full"
+            "demo", device="cpu", compute_type="float32", cpu_threads=2, audio_context="full"
         )
         self.engine.load()
         self.whisper = load_model("demo", device="cpu", compute_type="float32", cpu_threads=1)
@@ -198,7 +199,7 @@ class Bench:
         return {case.name: _reading(outcome) for case, outcome in zip(batch, outcomes, strict=True)}
 
     def alone(self, case: Case) -> Reading:
-        found, info = self.whisper.transcribe(case.samples, **asdict(case.options))
+        found, info = self.whisper.transcribe(case.samples, **for_whisper(case.options))
         heard = list(found)
         segments = [segment for segment in heard if not _is_invented(segment, case)]
         self.invented += len(heard) - len(segments)

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from faster_whisper import decode_audio
 from faster_whisper.feature_extractor import FeatureExtractor
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from protocol.request import MAX_SAMPLES, MIN_SAMPLES
 from workers import demo
@@ -12,6 +15,9 @@ from workers.engine.features import LogMel
 
 #: What the transcripts are promised to be equal with.
 TOLERANCE = 1e-4
+
+THEIRS = FeatureExtractor()
+OURS = LogMel(THEIRS)
 
 
 def noise(n_samples: int) -> Samples:
@@ -37,6 +43,37 @@ def test_features_are_those_of_faster_whisper(name: str, n_mels: int) -> None:
     assert found.shape == expected.shape
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    kind=st.sampled_from(["noise", "tone", "two tones", "sweep", "clicks", "silence, then sound"]),
+    n_samples=st.integers(MIN_SAMPLES, 48_000),
+    decibels=st.floats(-90.0, 20.0),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_no_sound_makes_a_difference(kind: str, n_samples: int, decibels: float, seed: int) -> None:
+    """Equal to 1e-4 for pure tones, where the weakest bands are 1e-8 of the strongest, clipped ones, and all
+    lengths and levels.
+    """
+    sound = np.clip(made(kind, n_samples, seed) * 10 ** (decibels / 20), -1, 1).astype(np.float32)
+    np.testing.assert_allclose(OURS(sound), THEIRS(sound), rtol=0, atol=TOLERANCE)
+
+
+def made(kind: str, n_samples: int, seed: int) -> NDArray[np.float64]:
+    """A sound of this kind, drawn by `seed`, at most 1 loud."""
+    draw, time = np.random.default_rng(seed), np.arange(n_samples) / 16_000
+    low, high = draw.uniform(20, 8_000, 2)
+    tone, noise = np.sin(2 * np.pi * low * time), draw.uniform(-1, 1, n_samples)
+    sounds: dict[str, NDArray[np.float64]] = {
+        "noise": noise,
+        "tone": tone,
+        "two tones": 0.999 * tone + 0.001 * np.sin(2 * np.pi * high * time),
+        "sweep": np.sin(2 * np.pi * (low + (high - low) * time) * time),
+        "clicks": np.where(noise > 0.998, 1.0, 0.0),
+        "silence, then sound": np.where(np.arange(n_samples) < draw.integers(n_samples), 0.0, noise),
+    }
+    return sounds[kind]
 
 
 def test_the_samples_are_left_as_they_were() -> None:

@@ -11,7 +11,17 @@ import redis
 from pydantic import ValidationError
 
 from protocol.address import without_password
-from workers.settings import NAMES, PASSWORD_FILE, Batching, Settings, SettingsError, load, load_settings
+from workers.settings import (
+    LISTENING,
+    NAMES,
+    PASSWORD_FILE,
+    Settings,
+    SettingsError,
+    load,
+    load_settings,
+    parse_listening,
+)
+from workers.settings_blocks import Batching
 from workers.settings_names import Name
 
 DOCS = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -40,14 +50,20 @@ LIMITS = [
     ("result_ttl", 0, 1, 2_592_000, 2_592_001),
     ("max_retries", -1, 0, 100, 101),
     ("retry_delay", -0.1, 0, 3600, 3600.1),
+    ("max_loaded_models", -1, 0, 20, 21),
+    ("model_idle_ttl", -0.1, 0, 86_400, 86_400.1),
     ("fake_fixed_ms", -0.1, 0, 60_000, 60_000.1),
     ("fake_per_row_ms", -0.1, 0, 60_000, 60_000.1),
+    ("prepare_ahead", -1, 0, 8, 9),
+    ("max_batch_seconds", -0.1, 0, 7_680, 7_680.1),
+    ("urgent_batch_ms", -1, 0, 60_000, 60_001),
     ("fake_per_audio_second_ms", -0.1, 0, 60_000, 60_000.1),
+    ("fake_prepare_per_row_ms", -0.1, 0, 60_000, 60_000.1),
     ("model", "", "x", "x" * 500, "x" * 501),
 ]
 
 CHOICES = {
-    "engine": ("faster-whisper", "fake"),
+    "engine": ("faster-whisper", "torch", "fake"),
     "transport": ("claim", "redis"),
     "device": ("auto", "cpu", "cuda"),
     "compute_type": tuple(
@@ -169,7 +185,8 @@ class TestSources:
     def test_every_setting_has_a_variable_and_a_flag(self, tmp_path: Path, name: Name) -> None:
         """Each setting can be given by its variable and by its flag, to the same effect."""
         other = {"batching_enabled": "false", "dynamic_batching": "no", "redis_url": "redis://:p@other:1/2"}
-        other |= {"allow_insecure": "yes", "strict_redis": "on"}
+        other |= {"allow_insecure": "yes", "strict_redis": "on", "metrics_address": "localhost:1"}
+        other |= {"models": "fast=tiny", "tenant_weights": "north=2"}
         other |= {"signing_keys_file": str(file(tmp_path, "one:" + "s" * 32))}
         value = other.get(name.flag) or ("DEBUG" if name.flag == "log_level" else None)
         value = value or (CHOICES[name.flag][-1] if name.flag in CHOICES else "3")
@@ -227,11 +244,25 @@ class TestLimits:
         (mistake,) = mistakes(signing_keys_file=str(file(tmp_path, "")))
         assert mistake.endswith("holds no key")
 
+    @pytest.mark.parametrize(
+        ("where", "heard"),
+        [("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:0", ("::1", 0)), ("0.0.0.0:1", ("0.0.0.0", 1))],  # noqa: S104
+    )
+    def test_metrics_have_an_address(self, where: str, heard: tuple[str, int]) -> None:
+        """A host and a port; brackets around an address of many colons are no part of it."""
+        assert parse_listening(read(metrics_address=where).metrics_address) == heard
+
+    @pytest.mark.parametrize("where", ["9464", ":9464", "localhost", "localhost:", "here:65536", "here:x"])
+    def test_metrics_address_is_whole(self, where: str) -> None:
+        """Half an address is refused, with what a whole one looks like."""
+        (mistake,) = mistakes(metrics_address=where)
+        assert mistake == f"flag --metrics-address is {where!r}: expected {LISTENING}"
+
     def test_every_setting_is_tested(self) -> None:
         """The tables above cover every setting there is."""
         tested = (
             {row[0] for row in LIMITS} | set(CHOICES) | set(SWITCHES) | {"redis_url", "redis_password_file"}
-        ) | {"signing_keys_file"}
+        ) | {"signing_keys_file", "metrics_address", "models", "tenant_weights"}
         assert tested == {name.flag for name in NAMES}
 
     def test_largest_batch_of_one_needs_no_smallest(self) -> None:
@@ -248,6 +279,91 @@ class TestLimits:
     def test_window_is_also_known_in_seconds(self) -> None:
         """The window is milliseconds outside and seconds inside."""
         assert Batching(max_batch_wait_ms=250).max_batch_wait == 0.25
+
+
+class TestTenantWeights:
+    """What a tenant's share counts for, in each source."""
+
+    def test_text_and_mapping_say_the_same(self, tmp_path: Path) -> None:
+        """A variable or a flag says it in text, a file as a mapping."""
+        config = file(tmp_path, "batch_processing_config:\n  tenant_weights: {north: 2, south: 0.5}\n")
+        assert read(config=config).batching.tenant_weights == {"north": 2.0, "south": 0.5}
+        assert read(config=config) == read(tenant_weights="north=2, south=0.5")
+
+    @pytest.mark.parametrize(
+        "weights", ["north", "north=", "north=no", "north=0", "north=101", "north=nan", "a b=1", 7, ["north"]]
+    )
+    def test_a_wrong_weight_is_named(self, weights: object) -> None:
+        """Whatever is wrong with one of them, all are shown, and what they may be."""
+        (mistake,) = mistakes(tenant_weights=weights)
+        assert mistake == (
+            f"flag --tenant-weights is {weights!r}: expected names of tenants with a weight from 0.01 to 100"
+            " each, such as north=2, south=0.5"
+        )
+
+
+class TestModels:
+    def test_one_model_is_a_catalogue_of_one(self) -> None:
+        """`model` alone stays the simple way; the catalogue says on what it runs."""
+        catalogue = read(model="tiny", device="cpu").catalogue
+        assert [*catalogue] == ["tiny"]
+        assert (catalogue["tiny"].model, catalogue["tiny"].device) == ("tiny", "cpu")
+
+    def test_the_first_is_the_default(self) -> None:
+        """Of several models the first is the default, unless `model` names another."""
+        models = {"fast": "tiny", "quality": "large-v3"}
+        assert read(models=models).model == "fast"
+        assert read(models=models, model="quality").model == "quality"
+
+    def test_a_model_may_differ_from_the_worker(self) -> None:
+        """What a model says holds for it, what it leaves open is as the worker has it."""
+        models = {"fast": "tiny", "quality": {"model": "large-v3", "device": "cuda", "compute_type": "int8"}}
+        catalogue = read(models=models, device="cpu", audio_context="full").catalogue
+        assert (catalogue["fast"].device, catalogue["fast"].compute_type) == ("cpu", "auto")
+        assert (catalogue["quality"].device, catalogue["quality"].compute_type) == ("cuda", "int8")
+        assert {one.audio_context for one in catalogue.values()} == {"full"}
+
+    def test_file_and_variable_say_the_same(self, tmp_path: Path) -> None:
+        """As a block in the file, or as text in a variable, and through JSON to another process."""
+        config = file(tmp_path, "model: quality\nmodels:\n  fast: tiny\n  quality: Systran/x\n")
+        by_file = read(config)
+        assert by_file == read(
+            environ={"SEGUE_MODELS": " fast=tiny,quality = Systran/x,", "SEGUE_MODEL": "quality"}
+        )
+        assert Settings.model_validate_json(by_file.model_dump_json()) == by_file
+
+    @pytest.mark.parametrize(
+        ("models", "said"),
+        [
+            ("tiny", "is 'tiny': expected names with a model each, such as fast=tiny, quality=small"),
+            (["tiny"], "is ['tiny']: expected names with a model each"),
+            (
+                {"fa st": "tiny"},
+                "expected a name of 1 to 64 letters, digits, '.', '_' or '-' for each, unlike 'fa st'",
+            ),
+            ({str(at): "tiny" for at in range(21)}, "expected at most 20 models, not 21"),
+            ({"fast": ""}, ".fast.model is '': expected text of 1 to 500 characters"),
+            ({"fast": 3}, ".fast is 3: expected a model, or a block of model, engine, device"),
+            ({"fast": {"device": "cpu"}}, ".fast.model is missing: expected text of 1 to 500 characters"),
+            (
+                {"fast": {"model": "tiny", "modle": "x"}},
+                ".fast.modle is unknown: expected one of model, engine",
+            ),
+            ({7: {"model": "tiny", "device": "gpu"}}, ".7.device is 'gpu': expected one of auto, cpu, cuda"),
+        ],
+    )
+    def test_a_wrong_model_is_named(self, models: object, said: str) -> None:
+        """By its place in the block, with the value and what would do."""
+        (mistake,) = mistakes(models=models)
+        assert mistake.startswith("flag --models")
+        assert said in mistake
+
+    def test_the_default_is_one_of_them(self, tmp_path: Path) -> None:
+        """A default that is none of several models is a mistake, not one more model."""
+        config = file(tmp_path, "model: small\nmodels: {fast: tiny, quality: small}\n")
+        assert mistakes(config) == (
+            f"file {config}: model is 'small': expected one of fast, quality, the names in models",
+        )
 
 
 class TestMistakes:

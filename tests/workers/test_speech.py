@@ -1,7 +1,6 @@
 """Silero: silence is cut out before the engine, times are restored, and what nobody said is not text."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from faster_whisper import decode_audio
 from numpy.typing import NDArray
 
 from protocol.options import Options
+from tests.whisper_options import for_whisper
 from workers import demo
 from workers.engine.base import Heard, Samples
 from workers.engine.context import Wish
@@ -125,7 +125,7 @@ def test_times_are_those_of_the_whole_audio(
         for nth, gap in enumerate((0.5, 4.0), start=1)
     ]
     for samples, outcome in zip(asked, heard(full, *((one, options) for one in asked)), strict=True):
-        alone, _ = full._whisper.transcribe(samples, **asdict(options))
+        alone, _ = full._whisper.transcribe(samples, **for_whisper(options))
         assert [timed(segment) for segment in outcome.segments] == [timed(segment) for segment in alone]
         assert outcome.segments[-1].end > 5.0
 

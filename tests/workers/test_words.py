@@ -1,6 +1,6 @@
 """Word timestamps: a second pass over a batch of strangers gives each the words that it gets alone."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from faster_whisper import WhisperModel, decode_audio
 
 from protocol.options import Options
+from tests.whisper_options import for_whisper
 from workers import demo
 from workers.engine.base import Heard, Samples
 from workers.engine.faster_whisper import FasterWhisperEngine
@@ -32,7 +33,7 @@ class Pair:
         return [outcome for outcome in outcomes if isinstance(outcome, Heard)]
 
     def alone(self, samples: Samples, options: Options) -> list[Any]:
-        return list(self.whisper.transcribe(samples, **asdict(options))[0])
+        return list(self.whisper.transcribe(samples, **for_whisper(options))[0])
 
 
 @pytest.fixture(scope="module")

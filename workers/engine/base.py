@@ -79,6 +79,10 @@ class Engine(Protocol):
         """Load the weights and run once, so that the first batch is as fast as the others."""
         ...
 
+    def unload(self) -> None:
+        """Give back the memory of the weights; nothing is run after it, unless `load` comes first."""
+        ...
+
     def prepare(self, samples: Samples, options: Options) -> Row:
         """Do for one audio segment whatever does not need the rest of its batch."""
         ...
@@ -100,12 +104,13 @@ def compatibility_key(options: Options, temperature: float | None = None) -> Has
     everything else below is one value for the whole call. The gates are applied per row afterwards.
 
     Args:
-        options: what the request asks for.
+        options: what the request asks for, its preference settled (`workers.preferences`).
         temperature: at which it is to be heard `Again`; None for its first.
     """
     at = options.temperatures[0] if temperature is None else temperature
     search = (options.beam_size, options.patience) if at == 0 else (options.best_of,)
     return (
+        options.model_pref,
         at,
         search,
         options.length_penalty,

@@ -15,6 +15,14 @@ A row whose `initial_prompt` is one of these scripts a fault, or a look at what 
 | ``hang`` | the call never returns |
 | ``again N times`` | this row is to be heard `Again`, at the next temperature, N times |
 | ``echo the context`` | the text is the fingerprint, a colon, and the row's context |
+| ``echo the model`` | the text is the fingerprint, a colon, and the name of the model |
+
+And so does the name of the model, if it is one of these:
+
+| model | what happens |
+|---|---|
+| ``missing`` | it cannot be loaded |
+| ``loads N ms`` | loading it takes so long |
 """
 
 from __future__ import annotations
@@ -30,7 +38,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from protocol.errors import EngineLost, OutOfMemory, RequestError
+from protocol.errors import EngineError, EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
 from protocol.transcript import Segment
 from workers.engine.base import Again, Heard, Outcome, Row, Samples
@@ -40,6 +48,7 @@ FINGERPRINT_DIGITS = 16
 
 _FAIL_TIMES = re.compile(r"fail (\d+) times")
 _AGAIN = re.compile(r"again (\d+) times")
+_LOADS = re.compile(r"loads (\d+) ms")
 _OUT_OF_MEMORY = re.compile(r"out of memory above (\d+)")
 
 
@@ -54,25 +63,44 @@ class FakeEngine:
 
     def __init__(
         self,
+        model: str = "",
         *,
         fixed: float = 0.0,
         per_row: float = 0.0,
         per_second: float = 0.0,
+        prepare: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Costs are in seconds: of a call, of each row, of each second of audio; `sleep` spends them."""
-        self.model = "fake"
+        """Costs are in seconds: of a call, of each row, of each second of audio, and of preparing a row.
+
+        `sleep` spends them.
+        """
+        self.model = f"fake {model}".rstrip()
+        self._script = model
         self._sleep = sleep
         self._fixed = fixed
         self._per_row = per_row
         self._per_second = per_second
+        self._prepare = prepare
         self._failures: Counter[str] = Counter()
 
     def load(self) -> None:
-        """Nothing to load."""
+        """Nothing to load, but as the name scripts it.
+
+        Raises:
+            EngineError: `MODEL_UNAVAILABLE`.
+        """
+        if self._script == "missing":
+            raise EngineError(f"model {self.model!r} cannot be loaded, as scripted", "MODEL_UNAVAILABLE")
+        self._sleep((_number(_LOADS, self._script) or 0) / 1000)
+
+    def unload(self) -> None:
+        """Nothing to give back."""
 
     def prepare(self, samples: Samples, options: Options) -> Row:
-        """The row as it is; there are no features."""
+        """The row as it is, after its cost; there are no features."""
+        if self._prepare:
+            self._sleep(self._prepare)
         return Row(samples=samples, options=options)
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
@@ -84,7 +112,7 @@ class FakeEngine:
         for row in rows:
             self._act_out(row, len(rows))
         self._sleep(self.cost(rows))
-        return [_outcome(row) for row in rows]
+        return [_outcome(row, self.model) for row in rows]
 
     def cost(self, rows: Sequence[Row]) -> float:
         """How long a call with these rows takes, in seconds; an empty one takes no time."""
@@ -118,7 +146,7 @@ def _number(pattern: re.Pattern[str], script: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _outcome(row: Row) -> Outcome:
+def _outcome(row: Row, model: str) -> Outcome:
     if row.options.initial_prompt == "refuse":
         return RequestError("scripted refusal")
     failures = row.progress["failures"] if row.progress is not None else 0
@@ -127,6 +155,8 @@ def _outcome(row: Row) -> Outcome:
     text = fingerprint(row.samples)
     if row.options.initial_prompt == "echo the context":
         text += f":{row.context}"
+    if row.options.initial_prompt == "echo the model":
+        text += f":{model}"
     return Heard(
         text=text,
         language=row.options.language or "en",

@@ -5,7 +5,8 @@ name one is detected in that same encoder output, and text is generated with a p
 languages and tasks mix. CTranslate2 demands that the transcript starts at the same place in every
 prompt and takes one maximum length a call, so rows whose prompts differ in shape go in groups, and so do
 rows whose windows are encoded at different lengths (`context`); at full context a batch without prompts
-is one group, hence one encode and one generate. A row whose audio is not at its end takes part in the
+is one group, hence one encode and one generate. On a CPU a small model's groups are cut once more and run
+side by side, one on each core (`lanes`). A row whose audio is not at its end takes part in the
 next round; one whose text is not good enough leaves with `Again`.
 
 Equal to alone: at temperature 0, float32 and full context each row's text is what
@@ -17,7 +18,7 @@ somebody speak (`listener`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,20 +29,27 @@ from faster_whisper import WhisperModel
 from protocol.errors import OutOfMemory
 from protocol.options import Options
 from protocol.request import MIN_SAMPLES
+from workers.engine import memory
 from workers.engine.base import Outcome, Row, Samples
 from workers.engine.context import AudioContext, Wish, chosen_context
 from workers.engine.features import LogMel
+from workers.engine.lanes import Lanes, pieces_of
 from workers.engine.listener import Listener
-from workers.engine.loading import load_model, model_folder, shown_name, unavailable
+from workers.engine.loading import is_out_of_memory, load_model, model_folder, shown_name, unavailable
 from workers.engine.speech import joined, stretches_of_speech
 from workers.engine.vocabulary import Vocabulary
 from workers.engine.words import align
 
-#: What CTranslate2 and cuBLAS write when the device is full (OpenNMT/CTranslate2, `src/cuda`).
-_OUT_OF_MEMORY = ("out of memory", "cublas_status_alloc_failed")
+#: What CTranslate2 and torch write when a kernel has failed: CUDA then refuses all further calls of the
+#: process (CUDA's `cudaErrorIllegalAddress`, `cudaErrorLaunchFailure`, `cudaErrorAssert` and the like).
+_LOST = ("cuda failed with error", "cuda error:", "cuda driver error")
 
 #: The features of no audio: the one frame that every extractor adds, and that is not heard.
 _NO_FRAMES = np.zeros((1, 1), np.float32)
+
+
+class DeviceLost(RuntimeError):
+    """CUDA has failed in this process, for good: every later call would fail too."""
 
 
 class FasterWhisperEngine:
@@ -60,12 +68,18 @@ class FasterWhisperEngine:
         self.model = shown_name(model)
         self._choose_context = partial(chosen_context, audio_context, model_folder(model))
         self._load = partial(
-            load_model, model, device=device, compute_type=compute_type, cpu_threads=cpu_threads
+            load_model,
+            model,
+            device=device,
+            compute_type=compute_type,
+            cpu_threads=cpu_threads,
+            side_by_side=True,
         )
         self._whisper: WhisperModel
         self._context: AudioContext
         self._log_mel: LogMel
         self._vocabulary: Vocabulary
+        self._lanes: Lanes
 
     def load(self) -> None:
         """Load the weights and hear a moment of silence.
@@ -73,15 +87,23 @@ class FasterWhisperEngine:
         Raises:
             EngineError: `MODEL_UNAVAILABLE`, with the model and the reason.
         """
+        memory.keep()
         self._whisper = self._load()
+        self._lanes = Lanes(self._whisper.model.num_workers)
         self._context = self._choose_context()
         try:
             self._vocabulary = Vocabulary.of(self._whisper)
             self._log_mel = LogMel(self._whisper.feature_extractor)
             silence = np.zeros(MIN_SAMPLES, np.float32)
-            self.run([self.prepare(silence, Options()), self.prepare(silence, Options(vad_filter=True))])
+            self._run([self.prepare(silence, Options()), self.prepare(silence, Options(vad_filter=True))])
         except (RuntimeError, ValueError, OutOfMemory) as error:  # such as a CUDA library missed only in use
             raise unavailable(self.model, error) from error
+
+    def unload(self) -> None:
+        """Give back the memory of the weights; `prepare` goes on working."""
+        self._whisper.model.unload_model()
+        self._lanes.close()
+        memory.give_back()
 
     def prepare(self, samples: Samples, options: Options) -> Row:
         """Compute the log-mel features as faster-whisper does: ``[n_mels, n_frames]``, float32.
@@ -99,12 +121,28 @@ class FasterWhisperEngine:
 
         Raises:
             OutOfMemory: the device, or this process, could not hold the batch.
+            SystemExit: the device answers no more, nor would it the next batch: only another process can
+                have it again.
         """
+        try:
+            return self._run(rows)
+        except DeviceLost as error:
+            raise SystemExit(f"the engine process ends, for its device is lost: {error}") from error
+
+    def _run(self, rows: Sequence[Row]) -> list[Outcome]:
         listeners = [Listener(row, self._vocabulary, self._context) for row in rows]
         while listening := [listener for listener in listeners if listener.is_listening]:
-            for group in groups_of_one_shape(listening):
-                self._listen(group)
+            groups = self._groups(listening)
+            self._lanes.run(self._listen, pieces_of(groups, self._lanes.count, cost=window_length))
         return [listener.outcome() for listener in listeners]
+
+    def _groups(self, listeners: Sequence[Listener]) -> list[list[Listener]]:
+        """Listeners that may share one `encode` and one `generate`."""
+        return groups_of_one_shape(listeners)
+
+    def _longest(self, prompts: Sequence[Sequence[int]], options: Options) -> Any:
+        """How long prompt and text may become in a group: in CTranslate2 one value for all its rows."""
+        return longest(prompts[0], options, self._whisper.max_length)
 
     def _listen(self, group: Sequence[Listener]) -> None:
         with memory_errors_renamed(len(group)):
@@ -128,9 +166,6 @@ class FasterWhisperEngine:
     def _generate(self, encoded: Any, group: Sequence[Listener]) -> list[Any]:
         prompts = [listener.prompt() for listener in group]
         shared, temperature = group[0].options, group[0].temperature  # `compatibility_key`, and the group
-        longest = self._whisper.max_length
-        if shared.max_new_tokens is not None:
-            longest = len(prompts[0]) + shared.max_new_tokens
         results: list[Any] = self._whisper.model.generate(
             encoded,
             prompts,
@@ -138,7 +173,7 @@ class FasterWhisperEngine:
             length_penalty=shared.length_penalty,
             repetition_penalty=shared.repetition_penalty,
             no_repeat_ngram_size=shared.no_repeat_ngram_size,
-            max_length=longest,
+            max_length=self._longest(prompts, shared),
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=shared.suppress_blank,
@@ -167,21 +202,36 @@ def search(options: Options, temperature: float) -> dict[str, Any]:
     }
 
 
-def groups_of_one_shape(listeners: Sequence[Listener]) -> list[list[Listener]]:
+def longest(prompt: Sequence[int], options: Options, most: int) -> int:
+    """How many tokens a prompt and its text may have together, of at most `most`."""
+    return most if options.max_new_tokens is None else len(prompt) + options.max_new_tokens
+
+
+def groups_of_one_shape(
+    listeners: Sequence[Listener], shape: Callable[[Listener], Hashable] = Listener.shape
+) -> list[list[Listener]]:
     """Listeners that may share one `encode` and one `generate`, in order of first appearance."""
     groups: dict[Hashable, list[Listener]] = {}
     for listener in listeners:
-        groups.setdefault(listener.shape(), []).append(listener)
+        groups.setdefault(shape(listener), []).append(listener)
     return list(groups.values())
+
+
+def window_length(listener: Listener) -> int:
+    """What its next window costs: encoding it, in frames; the text is short."""
+    return listener.window_length
 
 
 @contextmanager
 def memory_errors_renamed(n_rows: int) -> Iterator[None]:
-    """Turn what CTranslate2 raises when memory runs out into `OutOfMemory`; let anything else pass."""
+    """Turn what CTranslate2 and torch raise when memory runs out into `OutOfMemory`, and when the device is
+    lost into `DeviceLost`; let anything else pass.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        full = isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _OUT_OF_MEMORY)
-        if not full:
-            raise
-        raise OutOfMemory(f"{n_rows} rows do not fit into the device's memory") from error
+        if is_out_of_memory(error):
+            raise OutOfMemory(f"{n_rows} rows do not fit into the device's memory") from error
+        if any(sign in str(error).lower() for sign in _LOST):
+            raise DeviceLost(str(error)) from error
+        raise
