@@ -12,11 +12,16 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# PyTorch only for the tests: the engine that needs it is an extra, and it is larger than all the rest.
+.venv/.torch: .venv/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[torch]'
+	touch $@
+
 demo: setup
 	$(BIN)/segue demo
 
 # Files run side by side, each process with a Redis of its own: most tests wait for other processes.
-test: setup
+test: .venv/.torch
 	$(BIN)/python -m pytest -n 4 --dist loadfile
 
 lint: setup

@@ -42,6 +42,17 @@ class Recovery:
     hits: int
     p50: float
     p100: float
+    p100_once: float | None
+    """Of those that were hit only once; the others lost several workers in a row, each with its lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """How long requests waited that got their transcripts, from the submit until it was told, in seconds."""
+
+    p50: float
+    p99: float
+    p100: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,6 +81,10 @@ class Ledger:
     worker_exits: int = 0
     """Workers that nobody struck, and that ended."""
     seconds: float = 0.0
+    waits: Waits | None = None
+    """Of innocents, whoever else is poison; None if nobody was told of a transcript."""
+    waits_again: Waits | None = None
+    """The same of those that ran more than once: their worker was struck, or their engine died of another."""
     strikes: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, Recovery] = field(default_factory=dict)
     violations: list[Violation] = field(default_factory=list)
@@ -103,7 +118,10 @@ def run(plan: Plan, server: LocalRedis, folder: Path) -> Ledger:
     ledger.worker_exits = crew.exits
     ledger.seconds = round(time.monotonic() - began_at, 1)
     ledger.strikes = {str(kind): number for kind, number in nemesis.struck.items()}
-    ledger.recovery = {str(kind): _recovery(seconds) for kind, seconds in recoveries.seconds.items()}
+    ledger.recovery = {
+        str(kind): _recovery(seconds, recoveries.seconds_once[kind])
+        for kind, seconds in recoveries.seconds.items()
+    }
     return ledger
 
 
@@ -126,6 +144,8 @@ def account(told: Sequence[Story], bounds: Bounds) -> Ledger:
         wrong=rules["no cross-talk"],
         executions=executions,
         recomputed=executions - sum(bool(story.events[What.RUN]) for story in told),
+        waits=_waits(told),
+        waits_again=_waits([story for story in told if len(story.events[What.RUN]) > 1]),
         violations=broken,
     )
 
@@ -177,6 +197,21 @@ def _end(story: Story) -> str:
     return "SUCCESS" if is_success(outcome) else outcome
 
 
+def _wait(story: Story) -> float | None:
+    """Seconds until its transcript was told, if both are known."""
+    asked = [one.at for one in story.events[What.SUBMIT] if one.at is not None]
+    told = [one.at for one in story.events[What.TOLD] if one.at is not None and is_success(one.value)]
+    return min(told) - min(asked) if asked and told else None
+
+
+def _waits(told: Sequence[Story]) -> Waits | None:
+    ordered = sorted(wait for story in told if (wait := _wait(story)) is not None)
+    if not ordered:
+        return None
+    p50, p99 = (ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
+    return Waits(p50=round(p50, 3), p99=round(p99, 3), p100=round(ordered[-1], 3))
+
+
 def _left_at_rest(client: redis.Redis) -> int:
     """Messages that stay although every result is there: a copy may be the last to be looked at."""
     give_up_at = time.monotonic() + SETTLE_SECONDS
@@ -185,6 +220,11 @@ def _left_at_rest(client: redis.Redis) -> int:
     return left
 
 
-def _recovery(seconds: Sequence[float]) -> Recovery:
+def _recovery(seconds: Sequence[float], once: Sequence[float]) -> Recovery:
     ordered = sorted(seconds)
-    return Recovery(hits=len(ordered), p50=round(ordered[len(ordered) // 2], 2), p100=round(ordered[-1], 2))
+    return Recovery(
+        hits=len(ordered),
+        p50=round(ordered[len(ordered) // 2], 2),
+        p100=round(ordered[-1], 2),
+        p100_once=round(max(once), 2) if once else None,
+    )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import RenderableType
 from rich.table import Table
 
-from bench.faults import Ledger
+from bench.faults import Ledger, Recovery
 from bench.storm import Plan
 
 #: Violations that are shown; the file of the history has whatever else is needed to understand them.
@@ -21,6 +21,7 @@ def tables_of(plan: Plan, ledger: Ledger) -> Iterator[RenderableType]:
         f" {ledger.seconds:.0f} s"
     )
     yield outcomes_table(ledger)
+    yield waits_table(ledger)
     yield strikes_table(ledger)
     if ledger.violations:
         yield violations_table(ledger)
@@ -38,14 +39,29 @@ def outcomes_table(ledger: Ledger) -> Table:
     return table
 
 
+def waits_table(ledger: Ledger) -> Table:
+    """How long it took from a submit to its transcript."""
+    table = Table(title_justify="left")
+    for heading in ("From submit to transcript", "p50 s", "p99 s", "p100 s"):
+        table.add_column(heading, justify="right" if heading.startswith("p") else "left")
+    for name, waits in (("all", ledger.waits), ("those that ran again", ledger.waits_again)):
+        if waits:
+            table.add_row(name, f"{waits.p50:.2f}", f"{waits.p99:.2f}", f"{waits.p100:.2f}")
+    return table
+
+
 def strikes_table(ledger: Ledger) -> Table:
     """What struck how often, how often it hit a running batch, and how long that took to be made good."""
-    table = _table("Strikes", "hits", "p50 s", "p100 s")
+    table = _table("Strikes", "hits", "p50 s", "p100 s", "hit once: p100 s")
     for kind, number in sorted(ledger.strikes.items()):
         recovery = ledger.recovery.get(kind)
-        measured = [str(recovery.hits), f"{recovery.p50:.2f}", f"{recovery.p100:.2f}"] if recovery else ["0"]
-        table.add_row(kind, str(number), *measured)
+        table.add_row(kind, str(number), *(_figures(recovery) if recovery else ["0"]))
     return table
+
+
+def _figures(recovery: Recovery) -> list[str]:
+    once = "" if recovery.p100_once is None else f"{recovery.p100_once:.2f}"
+    return [str(recovery.hits), f"{recovery.p50:.2f}", f"{recovery.p100:.2f}", once]
 
 
 def violations_table(ledger: Ledger) -> Table:

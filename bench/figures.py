@@ -26,10 +26,14 @@ class Figure:
 
     way: Way
     seconds_per_clip: float
+    cpu_seconds_per_clip: float
+    """Of all threads."""
     against_loop: float
-    """How many times faster than `WhisperModel.transcribe` in a loop."""
+    """How many times faster than `WhisperModel.transcribe` in a loop, by the clock."""
     against_pipeline: float
-    """How many times faster than `BatchedInferencePipeline`."""
+    """How many times faster than `BatchedInferencePipeline`, by the clock."""
+    cpu_against_loop: float
+    """How many times cheaper than the loop, in processor time."""
     texts_as_loop: int
     """How many of the texts are what the loop gives."""
 
@@ -53,14 +57,14 @@ def figures_of(measured: Measured) -> list[Figure]:
 
 def table_of(table: Mapping[Way, Timed[Texts]], n_samples: int) -> list[Line]:
     """The predecessor's table, once for each context."""
-    alone = {way.context: timed.seconds for way, timed in table.items() if way.batch_size == 1}
+    alone = {way.context: timed for way, timed in table.items() if way.batch_size == 1}
     return [
         Line(
             context=way.context,
             batch_size=way.batch_size,
             seconds_per_sample=timed.seconds / n_samples,
             total_seconds=timed.seconds,
-            speedup=alone[way.context] / timed.seconds,
+            speedup=timed.times_faster(alone[way.context]),
         )
         for way, timed in table.items()
     ]
@@ -118,8 +122,10 @@ def _figure(way: Way, ways: Mapping[Way, Timed[Texts]], n_clips: int) -> Figure:
     return Figure(
         way=way,
         seconds_per_clip=timed.seconds / n_clips,
-        against_loop=loop.seconds / timed.seconds,
-        against_pipeline=pipeline.seconds / timed.seconds,
+        cpu_seconds_per_clip=timed.cpu_seconds / n_clips,
+        against_loop=timed.times_faster(loop),
+        against_pipeline=timed.times_faster(pipeline),
+        cpu_against_loop=timed.times_cheaper(loop),
         texts_as_loop=sum(one == other for one, other in zip(timed.answer, loop.answer, strict=True)),
     )
 

@@ -103,7 +103,7 @@ def drain(contestant: Contestant, redis_url: str, log: Path, messages: int) -> C
     """
     with redis.Redis.from_url(redis_url) as connection:
         request_ids = contestant.send(redis_url, messages)
-        warm = round(messages * WARM_UP)
+        warm = max(1, round(messages * WARM_UP))
         with running(contestant, redis_url, log) as worker:
             _wait_for(connection, request_ids[:warm], worker)
             before = _spent(connection, worker.pid)

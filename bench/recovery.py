@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -28,6 +28,8 @@ class Watch:
     kind: str
     struck_at: float
     keys: tuple[str, ...]
+    once: bool = True
+    """Whether nothing has struck any of them again since."""
 
 
 class Recoveries:
@@ -43,6 +45,8 @@ class Recoveries:
         self._thread = threading.Thread(target=self._run, name="recoveries", daemon=True)
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         """By kind of strike, one for each that hit something."""
+        self.seconds_once: defaultdict[str, list[float]] = defaultdict(list)
+        """The same for those after which none of the requests was hit again."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -69,8 +73,9 @@ class Recoveries:
     def watch(self, kind: str, keys: Sequence[str]) -> None:
         """A strike of this kind has hit these right now."""
         if keys:
+            new = Watch(kind=kind, struck_at=time.monotonic(), keys=tuple(keys))
             with self._lock:
-                self._watches.append(Watch(kind=kind, struck_at=time.monotonic(), keys=tuple(keys)))
+                self._watches = [_struck_by(one, new) for one in self._watches] + [new]
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_EVERY_SECONDS):
@@ -80,16 +85,26 @@ class Recoveries:
     def _look(self) -> None:
         with self._lock:
             watches = list(self._watches)
-        for watch in watches:
-            if not any(self._started_by(watch.keys)):
-                self.seconds[watch.kind].append(time.monotonic() - watch.struck_at)
-                with self._lock:
-                    self._watches.remove(watch)
+        over = {
+            watch.struck_at: time.monotonic() for watch in watches if not any(self._started_by(watch.keys))
+        }
+        with self._lock:
+            for watch in [one for one in self._watches if one.struck_at in over]:
+                self._watches.remove(watch)
+                seconds = over[watch.struck_at] - watch.struck_at
+                self.seconds[watch.kind].append(seconds)
+                if watch.once:
+                    self.seconds_once[watch.kind].append(seconds)
 
     def _started_by(self, keys: Sequence[str]) -> list[str]:
         """Who computes each of these; empty for those that have ended."""
         metas: Any = self._redis.mget(keys) if keys else []
         return [_worker(json.loads(meta)) if meta else "" for meta in metas]
+
+
+def _struck_by(earlier: Watch, later: Watch) -> Watch:
+    """What an earlier strike's watch is once a later one has come."""
+    return earlier if set(earlier.keys).isdisjoint(later.keys) else replace(earlier, once=False)
 
 
 def _ids(record: bytes) -> list[str]:

@@ -17,6 +17,7 @@ import redis
 from bench.contestants import AUDIO, ours, running
 from bench.processes import children
 from producer import Client
+from producer.admission import ID_TTLS
 from protocol.routing import LEASES
 
 #: Requests after which everything that is made once is there: buffers, caches, connections.
@@ -25,11 +26,12 @@ WARM_UP = 10_000
 #: Looks at the memory in one run: a leak shows as a slope, not as one high value.
 BLOCKS = 20
 
-#: Requests that wait at a time: work for several batches, and little beside what a leak would leave.
-AT_A_TIME = 256
+#: Requests that wait at a time: work for two batches, so that none waits for longer than audio is kept, on a
+#: machine as busy as it may be.
+AT_A_TIME = 64
 
-#: How long Redis keeps results, and audio that waits, in seconds: longer than so many at a time take, and
-#: short, since ids are remembered for several times that, and it is waited for all of it after each block.
+#: How long Redis keeps audio that waits, in seconds: longer than so many at a time take, and short, since
+#: ids are remembered for several times that, and so are results here, which is waited for after each block.
 TTL = 5
 
 #: How long the worker may take to start, so many requests to be done, or Redis to forget, in seconds.
@@ -107,8 +109,9 @@ def measure(
     with (
         redis.Redis.from_url(redis_url) as connection,
         Client(redis_url, payload_ttl=ttl) as client,
-        running(ours(RESULT_TTL=ttl), redis_url, folder / "ours.log") as worker,
+        running(ours(RESULT_TTL=ID_TTLS * ttl), redis_url, folder / "ours.log") as worker,
     ):
+        connection.config_set("slowlog-log-slower-than", -1)  # it fills up on a busy machine, to 0.5 MB
         _until(lambda: connection.exists(LEASES) == 1, "the worker has no lease")
         keys_before = _keyspace(connection)["keys"]
         for done in range(block, requests + 1, block):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from celery import Celery
 from celery.result import AsyncResult
 
 from bench.contestants import AUDIO, ours, running, stock_sender
-from bench.rounds import interleaved
+from bench.rounds import interleaved, spent
 from bench.stock import TASK_NAME
 from producer import Client
 from producer.ticket import TicketGroup
@@ -100,5 +101,5 @@ def _collect(group: TicketGroup, app: Celery, rounds: int) -> dict[str, float]:
 
 
 def _microseconds(ways: dict[str, Any], requests: int, rounds: int) -> dict[str, float]:
-    timed = interleaved(ways, rounds, say=lambda _: None)
+    timed = interleaved({name: partial(spent, way) for name, way in ways.items()}, rounds, say=lambda _: None)
     return {name: each.seconds / requests * 1e6 for name, each in timed.items()}

@@ -10,7 +10,7 @@ from rich.table import Table
 from bench.engine import TABLE_SAMPLES, Measured
 from bench.figures import PREDECESSOR, figures_of, machine, table_of
 
-_NAMES = {"loop": "transcribe, in a loop", "pipeline": "batched pipeline", "segue": "Segue"}
+_NAMES = {"loop": "loop", "pipeline": "pipeline", "segue": "Segue"}
 
 
 def tables_of(measured: Measured) -> Iterator[RenderableType]:
@@ -23,7 +23,10 @@ def tables_of(measured: Measured) -> Iterator[RenderableType]:
 
 
 def ways_table(measured: Measured, language: str) -> Table:
-    """Each way beside faster-whisper's own two, with the language detected or given."""
+    """Each way beside faster-whisper's own two, with the language detected or given.
+
+    Milliseconds are those of a clip.
+    """
     seconds = [clip.seconds for clip in measured.clips]
     table = Table(
         title=f"Language {language}: {len(seconds)} clips of {min(seconds):.1f} to {max(seconds):.1f} s,"
@@ -32,7 +35,7 @@ def ways_table(measured: Measured, language: str) -> Table:
     )
     for heading in ("who", "context"):
         table.add_column(heading)
-    for heading in ("batch", "ms a clip", "× loop", "× pipeline", "same text"):
+    for heading in ("batch", "ms", "CPU ms", "× loop", "× pipeline", "same text"):
         table.add_column(heading, justify="right")
     for figure in figures_of(measured):
         if figure.way.language != language:
@@ -42,6 +45,7 @@ def ways_table(measured: Measured, language: str) -> Table:
             figure.way.context,
             str(figure.way.batch_size),
             f"{figure.seconds_per_clip * 1000:.1f}",
+            f"{figure.cpu_seconds_per_clip * 1000:.1f}",
             f"{figure.against_loop:.2f}",
             f"{figure.against_pipeline:.2f}",
             f"{figure.texts_as_loop}/{len(seconds)}",

@@ -125,6 +125,38 @@ def idle(
 
 
 @app.command()
+def junk(
+    messages: Annotated[int, typer.Option(help="Messages that make no sense.", min=1)] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Push junk on the queue; exit status 1 if the worker ends of it. Says how soon others are answered."""
+    from dataclasses import asdict
+
+    from bench.junk import measure
+
+    with _own_redis("clearing away") as (redis_url, folder):
+        found = measure(redis_url, folder, messages=messages)
+    _show(asdict(found), as_json=as_json)
+    raise typer.Exit(min(1, found.exits))
+
+
+@app.command()
+def overlap(
+    requests: Annotated[int, typer.Option(help="How many run in each round.", min=16)] = 400,
+    rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare preparing ahead of the engine with preparing each batch in its turn."""
+    from dataclasses import asdict
+
+    from bench.overlap import measure
+
+    with _own_redis("running all requests, with and without looking ahead") as (redis_url, folder):
+        found = measure(redis_url, folder, requests=requests, rounds=rounds)
+    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
+
+
+@app.command()
 def overhead(
     messages: Annotated[int, typer.Option(help="Messages that each worker drains.", min=100)] = 5_000,
     rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 3,
@@ -154,22 +186,35 @@ def policy(
     ] = None,
     items: Annotated[int, typer.Option(help="Requests in each simulation.", min=5000)] = 10_000,
     seeds: Annotated[int, typer.Option(help="How often each is drawn.", min=1)] = 3,
+    quick: Annotated[bool, typer.Option("--quick", help="5 000 requests, drawn once.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print tables for a document.")] = False,
+    real_peers: Annotated[
+        bool,
+        typer.Option("--real-peers", help="Only compare the rewritten peers with their own code."),
+    ] = False,
 ) -> None:
     """Compare the batching policy with other servers' in simulated time; takes minutes.
 
     The batcher of the worker itself, against what is known of when the others dispatch, and against the
-    best that is possible. The same seeds give the same figures.
+    best that is possible. The same seeds give the same figures, but for the time that a decision takes.
+
+    With --real-peers, the own code of BentoML, Ray Serve and celery-batches runs in simulated time beside
+    what stands for it here: the first run installs them, with pip, in the user's cache (700 MB).
     """
+    if real_peers:
+        _compare_peers(as_json=as_json)
+        return
     if plot and not find_spec("matplotlib"):
         raise ended(Exit.USAGE, "--plot needs matplotlib: pip install 'segue[bench]'")
     if plot and not plot.parent.is_dir():
         raise ended(Exit.USAGE, f"--plot is {plot}: there is no directory {plot.parent}")
     from bench.policy import as_json as whole
-    from bench.policy import tables_of
+    from bench.policy import in_markdown, tables_of
     from bench.simulation.study import study
 
     with Console(stderr=True).status("simulating") as status:
-        found = study(items, tuple(range(1, seeds + 1)), status.update)
+        drawn = (5_000, (1,)) if quick else (items, tuple(range(1, seeds + 1)))
+        found = study(*drawn, status.update)
     if plot:
         from bench.simulation.picture import draw
 
@@ -177,9 +222,33 @@ def policy(
     if as_json:
         typer.echo(json.dumps(whole(found), indent=2))
         return
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, width=200 if markdown else None)
     for part in tables_of(found):
-        console.print(part)
+        console.print(in_markdown(part) if markdown else part)
+
+
+@app.command()
+def queue(
+    requests: Annotated[
+        int,
+        typer.Option(
+            help="Audio segments at the bucketed context; a tenth as many at the full one.", min=640
+        ),
+    ] = 2_000,
+    rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Compare submit → result, saturated, with the bare engine in batches of the same size."""
+    from dataclasses import asdict
+
+    from bench.queue_ratio import measure
+
+    with _own_redis("draining") as (redis_url, folder):
+        found = measure(
+            redis_url, folder, requests={"full": requests // 10, "bucketed": requests}, rounds=rounds
+        )
+    ratios = {name: {"ratio": each.ratio, "cpu_ratio": each.cpu_ratio} for name, each in found.items()}
+    _show({name: asdict(each) | _rounded(ratios[name]) for name, each in found.items()}, as_json=as_json)
 
 
 @app.command()
@@ -199,6 +268,30 @@ def recording(
     with _own_redis("transcribing") as (redis_url, folder):
         found = measure(redis_url, folder, seconds=3_600 * hours, clients=clients, split=plan.split)
     _show(asdict(found), as_json=as_json)
+
+
+@app.command()
+def replay(
+    requests: Annotated[int, typer.Option(help="Requests of each trace.", min=100)] = 600,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same traces.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Replay recorded arrivals against a worker and the simulator; exit status 1 if they do not agree.
+
+    The fake engine, whose batches take 100 ms and more. Agree means p50 and p99 within 15 %. Wants a quiet
+    machine: what else it does is in the worker's figures only.
+    """
+    from dataclasses import asdict
+
+    from bench.replay import measure, rows
+
+    with _own_redis("replaying") as (redis_url, folder):
+        found = measure(redis_url, folder, requests=requests, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+    else:
+        typer.echo("\n".join(rows(found)))
+    raise typer.Exit(0 if all(one.agrees for one in found.traces) else 1)
 
 
 @app.command()
@@ -232,6 +325,27 @@ def submitting(
     with _own_redis("submitting and collecting") as (redis_url, folder):
         found = measure(redis_url, folder, requests=requests, rounds=rounds)
     _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
+
+
+def _compare_peers(*, as_json: bool) -> None:
+    """Each peer's own code beside what stands for it in the simulator."""
+    from dataclasses import asdict
+    from subprocess import SubprocessError
+    from tempfile import TemporaryDirectory
+
+    from bench.elsewhere import NotInstalled
+    from bench.policy import peers_table
+    from bench.simulation.theirs.comparing import compare
+
+    try:
+        with TemporaryDirectory() as folder, Console(stderr=True).status("comparing") as status:
+            found = list(compare(Path(folder), 1, status.update))
+    except (NotInstalled, SubprocessError) as error:
+        raise ended(Exit.FAILED, str(error)) from error
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        Console(markup=False, highlight=False).print(peers_table(found))
 
 
 @contextmanager

@@ -24,6 +24,10 @@ def worker(
         str | None,
         typer.Option(help="A size such as small, a hub id, a folder, or demo for the packaged one."),
     ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help="Several, by the names that requests may ask for.", metavar="NAME=MODEL,…"),
+    ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     compute_type: Annotated[str | None, typer.Option(help="auto, float32, int8_float16, …")] = None,
     batching_enabled: Annotated[
@@ -52,6 +56,7 @@ def worker(
         "redis_url": redis_url,
         "engine": engine,
         "model": model,
+        "models": models,
         "device": device,
         "compute_type": compute_type,
         "batching_enabled": batching_enabled,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -16,16 +17,21 @@ from kombu.asynchronous import Hub
 
 from batching.batch import Batch
 from protocol.clock import SharedClock
-from protocol.errors import RequestError
+from protocol.errors import EngineError, RequestError
 from protocol.request import Request
+from workers.ahead import Ahead
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.gate import Gate
-from workers.pace import Pace
+from workers.learning import Learning
+from workers.metrics import Metrics
+from workers.preferences import Preferences
+from workers.reading import Reader
 from workers.result_backend import BatchedBackend
 from workers.run import Run, Work
 from workers.settings import Settings
 from workers.settle import settle
 from workers.transport.channel import Wanted
+from workers.transport.claims import Share
 from workers.waiting import Waiting
 from workers.writer import Writer
 from workers.writes import Outcome
@@ -35,6 +41,10 @@ log = logging.getLogger(__name__)
 
 #: How long a stopping worker waits before it looks whether it shall hurry, in seconds.
 HURRY_SECONDS = 0.1
+
+#: How long before a batch will probably end its worker claims the next, in seconds: what Celery takes to
+#: receive some fifty messages. Earlier would bind what is more urgent in the end out of its turn.
+CLAIM_SECONDS = 0.02
 
 
 class Dispatcher:
@@ -46,6 +56,15 @@ class Dispatcher:
         self._worker = worker
         self.clock = SharedClock(backend.client.time)
         self._waiting = Waiting(settings.batching)
+        self.metrics = Metrics()
+        self._learning = Learning(settings.batching, self._waiting, self.metrics)
+        self._ahead = Ahead(
+            settings.prepare_ahead * self._waiting.cap.size,
+            look=self._look,
+            read=Reader(settings.signing_keys(), Preferences(settings)),
+            held=self._waiting.works,
+            call_later=self._call_later,
+        )
         self._numbers = count(1)
         self._running: Run | None = None
         self._abandoned: Run | None = None
@@ -53,12 +72,15 @@ class Dispatcher:
         self._hub: Hub | None = None
         self._writer = Writer(backend, self._call_later)
         self.gate = Gate(backend, self._waiting, worker, settle=self._settle, write=self._writer.write)
-        self._pace = Pace()
         self._fetch: Callable[[], None] = _nothing
         self._starts_soon = False
         self._hurried = False
         self._window_alarm: Any = None
         self._budget_alarm: Any = None
+        self._claim_alarm: Any = None
+        self._claims_early = False
+        self._holds = False
+        self._loading: str | None = None
 
     def use_loop(self, hub: Hub) -> None:
         """Use `hub` for timers from now on."""
@@ -67,6 +89,8 @@ class Dispatcher:
     def use_engine(self, engine: EngineProcess) -> None:
         """Give batches to `engine`, whose model is loaded."""
         self._engine = engine
+        self._ahead.new_engine()
+        self._learning.engine_is_free(self.clock.now())
         self.start_if_due()
 
     def use_fetch(self, fetch: Callable[[], None]) -> None:
@@ -74,10 +98,15 @@ class Dispatcher:
         self._fetch = fetch
 
     def wanted(self) -> Wanted:
-        """How many more messages this worker could run right now: none while its engine is busy."""
-        if self._engine is None or self._running is not None or self._writer.is_behind:
+        """How many more messages this worker could run right now: none while its engine is busy.
+
+        But for the moment before it ends, when it takes what nobody else is free to run.
+        """
+        is_busy = self._running is not None
+        if self._engine is None or (is_busy and not self._claims_early) or self._writer.is_behind:
             return Wanted()
-        return Wanted(any=self._waiting.room, urgent=self._waiting.urgent_room)
+        share = Share(least=0 if is_busy else self._waiting.least, busy=self._learning.batch_seconds)
+        return Wanted(any=self._waiting.room, urgent=self._waiting.urgent_room, share=share)
 
     @property
     def has_engine(self) -> bool:
@@ -120,30 +149,51 @@ class Dispatcher:
         run = self._free_engine()
         if run is None:
             return
-        outcomes = run.outcomes(report, ended_at=self.clock.now(), worker=self._worker)
-        self._pace.ran(len(outcomes), report["prepared"] + report["engine"])
-        self._remember_memory(run, report["out_of_memory_at"])
+        now = self.clock.now()
+        outcomes = run.outcomes(report, ended_at=now, worker=self._worker)
+        self._learning.ran(run, report, outcomes=len(outcomes))
         if run is not self._abandoned:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
         run.log(report, outcomes)
+        self._study(run, report, now)
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
             return
         writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
         writes.settlement.others += run.suspicions
-        writes.settlement.rate = self._pace.rate
+        writes.settlement.rate = self._learning.rate
         self._writer.write(writes)
 
+    def on_loading(self, model: str) -> None:
+        """The batch that runs waits for its model: loading it has a budget of its own."""
+        log.info("model %s is loaded now", model)
+        self._loading = model
+        self._allow(self._settings.load_timeout)
+
+    def on_loaded(self, model: str, seconds: float) -> None:
+        """The model is there, and the batch begins."""
+        log.info("model %s loaded in %.1f s", model, seconds)
+        self._loading = None
+        self._allow(self._settings.batch_timeout)
+
     def on_engine_lost(self, how: str) -> None:
-        """The engine process is gone: its batch runs again, each member alone, and not for ever."""
+        """The engine process is gone: its batch runs again, each member alone, and not for ever.
+
+        Unless it was loading a model for it, which no request of the batch can be blamed for.
+        """
         self._engine = None
+        loading = self._loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
-        if run is not None and run is not self._abandoned:
+        if run is None or run is self._abandoned:
+            return
+        if loading is None:
             self.gate.engine_died_of(run, how)
-            self._start_soon()
+        else:
+            self._end_without_model(run, loading, how)
+        self._start_soon()
 
     def hurry(self) -> None:
         """Whoever stops this worker will not wait for its batch. Called between any two instructions."""
@@ -169,7 +219,8 @@ class Dispatcher:
     def _await_report(self, engine: EngineProcess, timeout: float) -> dict[str, Any] | None:
         give_up_at = time.monotonic() + timeout
         while not self._hurried and (left := give_up_at - time.monotonic()) > 0:
-            if report := engine.receive(min(left, HURRY_SECONDS)):
+            report = engine.receive(min(left, HURRY_SECONDS))
+            if report is not None and "outcomes" in report:
                 return report
         return None
 
@@ -188,22 +239,44 @@ class Dispatcher:
         while self._engine is not None and self._running is None:
             taken = self._waiting.take(self.clock.now())
             if taken is None:
+                self._holds = len(self._waiting) > 0
                 self._wake_when_due()
                 return
             self._start(self._engine, *taken)
+            self._holds = False
 
     def _start(self, engine: EngineProcess, batch: Batch, taken: Sequence[Work]) -> None:
         works = self.gate.admit(taken)
         if not works:
             return
-        self._running = run = Run(number=next(self._numbers), batch=batch, works=tuple(works))
-        self._budget_alarm = self._call_later(self._settings.batch_timeout, self._end_hanging, run.number)
+        batch = replace(batch, items=tuple(work.item for work in works))
+        batch = replace(batch, predicted=self._waiting.predicted(batch))
+        self._running = run = Run(
+            number=next(self._numbers), batch=batch, works=tuple(works), was_held=self._holds
+        )
+        self._allow(self._settings.batch_timeout)
         try:
             engine.send(run.order())
         except ProcessLost as lost:
             self.on_engine_lost(str(lost))
             return
         run.accepted_by(engine.pid)
+        self._ahead.begin(engine)
+        seconds = self._learning.expected(batch)
+        if self._settings.prepare_ahead and seconds is not None and seconds > 2 * CLAIM_SECONDS:
+            self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
+
+    def _claim_early(self) -> None:
+        """The batch will soon end: receive the next meanwhile."""
+        self._claims_early = True
+        self._fetch()
+        self._claims_early = False
+
+    def _look(self, count: int) -> Sequence[bytes]:
+        """What waits on the lanes; with kombu's own transport that comes by itself, two batches of it."""
+        if self._backend.claims is None:
+            return ()
+        return self._backend.claims.look(count, batch=self._waiting.cap.size)
 
     def _wake_when_due(self) -> None:
         _cancel(self._window_alarm)
@@ -215,35 +288,44 @@ class Dispatcher:
 
     def _free_engine(self) -> Run | None:
         _cancel(self._budget_alarm)
-        run, self._running = self._running, None
+        _cancel(self._claim_alarm)
+        self._ahead.end()
+        run, self._running, self._loading = self._running, None, None
         return run
 
-    def _end_hanging(self, number: int) -> None:
+    def _allow(self, seconds: float) -> None:
+        """Let what runs take `seconds` from now on."""
+        _cancel(self._budget_alarm)
+        if self._running is not None:
+            number = self._running.number
+            self._budget_alarm = self._call_later(seconds, self._end_hanging, number, seconds)
+
+    def _end_hanging(self, number: int, seconds: float) -> None:
         """By its number: the timer remembers its arguments until its time, even if it is cancelled."""
         run, engine = self._running, self._engine
         if run is None or run.number != number or engine is None or engine.has_report():
             return
-        log.error("batch %d is still running after %.0f s", number, self._settings.batch_timeout)
+        what = f"loading model {self._loading}" if self._loading else "running"
+        log.error("batch %d is still %s after %.0f s", number, what, seconds)
         engine.kill()
+
+    def _end_without_model(self, run: Run, model: str, how: str) -> None:
+        error = EngineError(f"model {model!r} could not be loaded: the {how}", "MODEL_UNAVAILABLE")
+        writes = settle(self._backend, run.failed(error), run.superseded, engine_seconds=0.0)
+        writes.settlement.others += run.suspicions
+        self._writer.write(writes)
 
     def _hear_again(self, run: Run, report: dict[str, Any]) -> None:
         """Let those wait whose text was not good enough; the others of the batch are done."""
         for work in run.take_back(report):
             self._waiting.add_again(work)
 
-    def _remember_memory(self, run: Run, failed_size: int | None) -> None:
-        if not self._settings.batching.dynamic_batching:
-            return
-        if failed_size is None:
-            self._waiting.cap.ran_clean()
-            return
-        self._waiting.cap.shrink(failed_size)
-        log.warning(
-            "batch %d: out of memory at %d requests, batches hold %d from now on",
-            run.number,
-            failed_size,
-            self._waiting.cap.size,
-        )
+    def _study(self, run: Run, report: dict[str, Any], now: float) -> None:
+        """Learn what may be learnt while the engine works again. Both processes share the monotonic clock."""
+        if report["began_at"] is not None:
+            began_at = self.clock.now() - (time.monotonic() - report["began_at"])
+            self._learning.study(run, report, began_at=began_at, now=now)
+        self.metrics.holds(ready=len(self._waiting), running=len(self._running.works) if self._running else 0)
 
     def _settle(self, outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """Settle requests that no engine has run."""

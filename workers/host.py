@@ -1,5 +1,7 @@
 """The engine process: fetches a batch's audio, prepares it, makes one engine call, reports the outcomes.
 
+What will probably run next is prepared while the engine runs, on a thread beside it (`prepared`).
+
 It owns the model and the device, and nothing else: no Celery, no message, no acknowledgement. It ends
 when its parent does, because the connection closes and because the kernel is asked to see to it.
 """
@@ -14,19 +16,21 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
-from protocol.errors import TranscriptionError
+from protocol.errors import EngineError, TranscriptionError
 from protocol.request import Priority, Request
-from protocol.transcript import Transcript
-from protocol.wire import decode_request, encode_transcript
-from workers.engine.base import Again, Engine, Heard, Outcome, Row
-from workers.engine.fake import FakeEngine
+from protocol.wire import decode_request
+from workers.engine.base import Engine, Outcome, Row
 from workers.engine.isolation import run_isolated
-from workers.payloads import Fetched, Payloads
+from workers.engine.models import Models, Tell
+from workers.payloads import NOTHING_BEFORE, Fetched, Payloads
+from workers.prepared import Order, Prepared
+from workers.reports import all_failed, encode_outcome
 from workers.settings import Settings
 
 log = logging.getLogger("workers.host")
@@ -43,118 +47,126 @@ def main(descriptor: int) -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    host = Host(settings)
+    host = Host(settings, tell=lambda news: connection.send_bytes(json.dumps(news).encode()))
     try:
         connection.send_bytes(json.dumps(host.load()).encode())
     except TranscriptionError as error:
         connection.send_bytes(json.dumps({"failed": str(error)}).encode())
         return
-    batches = _read_ahead(connection)
+    batches = _read_ahead(connection, host)
     while True:
-        report = host.run(batches.get())
-        connection.send_bytes(json.dumps(report).encode())
+        try:
+            batch = batches.get(timeout=host.idle_in())
+        except Empty:
+            host.unload_idle()
+            continue
+        connection.send_bytes(json.dumps(host.run(batch)).encode())
 
 
 class Host:
-    """A loaded engine and the way to its audio."""
+    """The loaded engines and the way to their audio."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._engine = make_engine(settings)
+    def __init__(self, settings: Settings, tell: Tell = lambda _: None) -> None:
+        """`tell` passes on what `Models` has to say to the parent while it waits for a report."""
+        self._models = Models.of(settings, tell)
+        self.idle_in = self._models.idle_in
+        self.unload_idle = self._models.unload_idle
         # Half of what the batch may take: Redis may be away, and the engine must not be killed for that.
         self._payloads = Payloads(settings.redis_url, patience=settings.batch_timeout / 2)
+        # What is ahead has time, and is asked for again when its batch runs.
+        self._payloads_ahead = Payloads(settings.redis_url, patience=0.0)
+        self._prepared = Prepared(self._prepare_ahead)
+        self.expect = self._prepared.expect
 
     def load(self) -> dict[str, Any]:
-        """Load the weights; the report says what was loaded and how long it took in seconds."""
+        """Load the default model; the report says what was loaded and how long it took in seconds."""
         started_at = time.monotonic()
-        self._engine.load()
-        return {"ready": {"model": self._engine.model, "seconds": time.monotonic() - started_at}}
+        engine = self._models.load()
+        self._prepared.start()
+        return {"ready": {"model": engine.model, "seconds": time.monotonic() - started_at}}
+
+    def bind(self, batch: dict[str, Any]) -> None:
+        """This batch runs next, whatever is expected after it; called when its order is read."""
+        self._prepared.bind(_orders(batch))
 
     def run(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Run a batch: ``{"batch": id, "requests": [[request_id, kwargs, progress], …]}`` → an outcome each.
 
-        ``progress`` is what an earlier outcome ``{"again": …}`` said, else None.
+        ``progress`` is what an earlier outcome ``{"again": …}`` said, else None. All ask for one model.
         """
         started_at = time.monotonic()
         ordered = batch["requests"]
         requests = [decode_request(name, kwargs, Priority.NORMAL) for name, kwargs, _ in ordered]
-        fetched = self._payloads.fetch(requests)
-        outcomes, rows = self._prepare(requests, fetched, [progress for *_, progress in ordered])
+        try:
+            with self._models.use(requests[0].options.model_pref) as engine:
+                return self._run(engine, batch, requests, started_at)
+        except EngineError as error:  # of `use`: the model could not be loaded
+            return all_failed(batch, error, time.monotonic() - started_at)
+
+    def _run(
+        self, engine: Engine, batch: dict[str, Any], requests: list[Request], started_at: float
+    ) -> dict[str, Any]:
+        ready = self._prepared.take(_orders(batch))
+        fetched = self._payloads.fetch(requests, [row.samples if row is not None else None for row in ready])
+        outcomes, rows = _rows(engine, requests, fetched, ready)
+        for position, (_, _, progress) in enumerate(batch["requests"]):
+            if position in rows:
+                rows[position] = replace(rows[position], progress=progress)
         prepared_at = time.monotonic()
-        report = run_isolated(self._engine, list(rows.values()))
+        report = run_isolated(engine, list(rows.values()))
         ended_at = time.monotonic()
         outcomes.update(zip(rows, report.outcomes, strict=True))
         return {
             "batch": batch["batch"],
+            "model": engine.model,
+            "ahead": sum(row is not None for row in ready),
+            "began_at": prepared_at,
             "prepared": prepared_at - started_at,
             "engine": ended_at - prepared_at,
             "engine_calls": report.engine_calls,
             "out_of_memory_at": report.out_of_memory_at,
             "outcomes": [
-                self._encode(request, outcomes[position], found)
+                encode_outcome(request, outcomes[position], turns_before=_turns(found), model=engine.model)
                 for position, (request, found) in enumerate(zip(requests, fetched, strict=True))
             ],
         }
 
-    def _prepare(
-        self,
-        requests: list[Request],
-        fetched: list[Fetched | TranscriptionError],
-        progress: list[dict[str, Any] | None],
-    ) -> tuple[dict[int, Outcome], dict[int, Row]]:
-        """By position: the outcome of those that failed already, the rows of the others."""
-        failed: dict[int, Outcome] = {}
-        rows: dict[int, Row] = {}
-        for position, (request, found) in enumerate(zip(requests, fetched, strict=True)):
-            if isinstance(found, TranscriptionError):
-                failed[position] = found
-            else:
-                row = self._engine.prepare(found.samples, request.options)
-                rows[position] = replace(row, progress=progress[position], context=found.context.text)
-        return failed, rows
-
-    def _encode(
-        self, request: Request, outcome: Outcome, found: Fetched | TranscriptionError
-    ) -> dict[str, Any]:
-        if isinstance(outcome, Heard):
-            turns = found.context.turns if isinstance(found, Fetched) else 0
-            return {"transcript": encode_transcript(self._transcript(request, outcome, turns))}
-        if isinstance(outcome, Again):
-            return {"again": {"temperature": outcome.temperature, "progress": outcome.progress}}
-        return {"exc_type": type(outcome).__name__, "exc_message": [outcome.message, outcome.code]}
-
-    def _transcript(self, request: Request, heard: Heard, turns_before: int) -> Transcript:
-        return Transcript(
-            request_id=request.request_id,
-            text=heard.text,
-            language=heard.language,
-            language_probability=heard.language_probability,
-            duration=request.payload.seconds,
-            segments=heard.segments,
-            no_speech=heard.no_speech,
-            model=self._engine.model,
-            warnings=heard.warnings,
-            turns_before=turns_before,
-        )
+    def _prepare_ahead(
+        self, orders: Sequence[Order], begin: Callable[[Order], bool], end: Callable[[Order, Row], None]
+    ) -> None:
+        """As `prepared.Prepare`. Of a model that is not loaded nothing is: its batch loads it."""
+        requests = [decode_request(name, kwargs, Priority.NORMAL) for name, kwargs in orders]
+        fetched = self._payloads_ahead.fetch(requests)
+        for order, request, found in zip(orders, requests, fetched, strict=True):
+            engine = self._models.loaded(request.options.model_pref)
+            if engine is not None and isinstance(found, Fetched) and begin(order):
+                end(order, engine.prepare(found.samples, request.options))
 
 
-def make_engine(settings: Settings) -> Engine:
-    """The engine that the operator has chosen, not loaded yet."""
-    if settings.engine == "fake":
-        cost = settings.fake
-        return FakeEngine(
-            fixed=cost.fixed_ms / 1000,
-            per_row=cost.per_row_ms / 1000,
-            per_second=cost.per_audio_second_ms / 1000,
-        )
-    from workers.engine.faster_whisper import FasterWhisperEngine
+def _rows(
+    engine: Engine,
+    requests: Sequence[Request],
+    fetched: Sequence[Fetched | TranscriptionError],
+    ready: Sequence[Row | None],
+) -> tuple[dict[int, Outcome], dict[int, Row]]:
+    """By position: the outcome of those that failed already, the rows of the others."""
+    failed: dict[int, Outcome] = {}
+    rows: dict[int, Row] = {}
+    for position, (request, found, row) in enumerate(zip(requests, fetched, ready, strict=True)):
+        if isinstance(found, TranscriptionError):
+            failed[position] = found
+        else:
+            made = row or engine.prepare(found.samples, request.options)
+            rows[position] = replace(made, context=found.context.text)
+    return failed, rows
 
-    return FasterWhisperEngine(
-        settings.model,
-        device=settings.device,
-        compute_type=settings.compute_type,
-        cpu_threads=settings.cpu_threads or os.cpu_count() or 1,
-        audio_context=settings.audio_context,
-    )
+
+def _turns(found: Fetched | TranscriptionError) -> int:
+    return (found.context if isinstance(found, Fetched) else NOTHING_BEFORE).turns
+
+
+def _orders(batch: dict[str, Any]) -> list[Order]:
+    return [(name, kwargs) for name, kwargs, _ in batch["requests"]]
 
 
 def _end_with_parent() -> None:
@@ -165,16 +177,24 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def _read_ahead(connection: Connection) -> SimpleQueue[dict[str, Any]]:
-    """Read batches on a thread of its own, so that a closed connection is noticed during an engine call."""
+def _read_ahead(connection: Connection, host: Host) -> SimpleQueue[dict[str, Any]]:
+    """Read on a thread of its own, so that a closed connection is noticed during an engine call.
+
+    Returns where the batches go; what is expected after them goes to `host` at once.
+    """
     batches: SimpleQueue[dict[str, Any]] = SimpleQueue()
 
     def read() -> None:
         while True:
             try:
-                batches.put(json.loads(connection.recv_bytes()))
+                message = json.loads(connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(0)
+            if "ahead" in message:
+                host.expect([(name, kwargs) for name, kwargs in message["ahead"]])
+            else:
+                host.bind(message)
+                batches.put(message)
 
     threading.Thread(target=read, name="read-ahead", daemon=True).start()
     return batches

@@ -63,9 +63,16 @@ class Payloads:
             redis_url, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_CONNECT_TIMEOUT
         )
 
-    def fetch(self, requests: Sequence[Request]) -> list[Fetched | TranscriptionError]:
-        """Samples and context of each request, or why there are none; one round trip for all."""
-        keys = [one.payload.key for one in requests if one.payload.key is not None]
+    def fetch(
+        self, requests: Sequence[Request], known: Sequence[Samples | None] = ()
+    ) -> list[Fetched | TranscriptionError]:
+        """Samples and context of each request, or why there are none; one round trip for all.
+
+        `known` are the samples of those, in order, whose audio need not be fetched; None for the others.
+        """
+        known = known or [None] * len(requests)
+        missing = [one for one, samples in zip(requests, known, strict=True) if samples is None]
+        keys = [one.payload.key for one in missing if one.payload.key is not None]
         wanted = [key for key in keys if key.startswith(PAYLOAD_KEY_PREFIX)]
         names = [name for name in map(_conversation, requests) if name is not None]
         try:
@@ -76,22 +83,30 @@ class Payloads:
         stored = dict(zip(wanted, found, strict=True))
         before = dict(zip(names, map(_context, contexts), strict=True))
         return [
-            samples
-            if isinstance(samples := self._decode(one.payload, stored), TranscriptionError)
-            else Fetched(samples=samples, context=before.get(_conversation(one) or "", NOTHING_BEFORE))
-            for one in requests
+            Fetched(samples=samples, context=before.get(_conversation(one) or "", NOTHING_BEFORE))
+            if not isinstance(samples, TranscriptionError)
+            else samples
+            for one, samples in zip(requests, self._samples(requests, known, stored), strict=True)
         ]
+
+    def _samples(
+        self, requests: Sequence[Request], known: Sequence[Samples | None], stored: Mapping[str, Any]
+    ) -> Iterator[Samples | TranscriptionError]:
+        for request, samples in zip(requests, known, strict=True):
+            yield self._decode(request.payload, stored) if samples is None else samples
 
     def _get(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:
         """What is stored of them. Asks for as long as Redis may be away: others wait for it too."""
         give_up_at = time.monotonic() + self._patience
+        pause = 0.0  # first it may only be the connection that is dead
         while keys or conversations:
             try:
                 return self._get_once(keys, conversations)
             except redis.RedisError:
                 if time.monotonic() > give_up_at:
                     raise
-                time.sleep(AGAIN_SECONDS)
+                time.sleep(pause)
+                pause = AGAIN_SECONDS
         return [], []
 
     def _get_once(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:

@@ -19,6 +19,7 @@ from workers.dispatcher import Dispatcher
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.redis_check import UnfitRedis, check_redis
 from workers.result_backend import batched_backend
+from workers.settings import parse_listening
 from workers.transport import channel
 from workers.transport.claims import Claims, LeaseLost, connect
 from workers.transport.keeper import Keeper
@@ -72,6 +73,7 @@ class EnginePool(BasePool):  # type: ignore[misc]
             check_redis(self._connection, strict=self._settings.strict_redis)
         except (UnfitRedis, redis.RedisError) as error:
             self._refuse_to_start(str(error))
+        self._serve_metrics()
         self._engine = EngineProcess(self._settings)
         try:
             report = self._engine.receive(self._settings.load_timeout)
@@ -85,6 +87,17 @@ class EnginePool(BasePool):  # type: ignore[misc]
             self._publish_limits()
             self._begin_claiming()
             self._on_ready(report["ready"])
+
+    def _serve_metrics(self) -> None:
+        where = self._settings.metrics_address
+        if not where:
+            return
+        host, port = parse_listening(where)
+        try:
+            port = self.dispatcher.metrics.serve(host, port)
+        except OSError as error:
+            self._refuse_to_start(f"metrics_address is {where!r}, where this worker cannot listen: {error}")
+        log.info("metrics are at http://%s:%d/metrics", host, port)
 
     def _publish_limits(self) -> None:
         """Tell producers how much may wait; the worker that started last is right."""
@@ -218,6 +231,10 @@ class EnginePool(BasePool):  # type: ignore[misc]
             self._on_ready(report["ready"])
         elif "failed" in report:
             log.error("%s", report["failed"])
+        elif "loading" in report:
+            self.dispatcher.on_loading(report["loading"])
+        elif "loaded" in report:
+            self.dispatcher.on_loaded(report["loaded"], report["seconds"])
         else:
             self.dispatcher.on_report(report)
 

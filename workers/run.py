@@ -34,6 +34,8 @@ class Work:
     """Earlier deliveries of the same request, to be acknowledged with it."""
     again: dict[str, Any] | None = None
     """Why it is not done: the engine wants to hear it at another ``temperature``, with its ``progress``."""
+    received_at: float | None = None
+    """When this worker got it, on the clock of `Item.enqueued_at`."""
     prepared: float = 0.0
     """Seconds spent preparing its earlier batches, and in their engine calls."""
     engine: float = 0.0
@@ -46,6 +48,8 @@ class Run:
     number: int
     batch: Batch
     works: tuple[Work, ...]
+    was_held: bool = False
+    """Whether a free engine was made to wait until it was closed."""
 
     @property
     def superseded(self) -> list[Any]:
@@ -71,6 +75,12 @@ class Run:
                 for work in self.works
             ],
         }
+
+    def failed(self, error: TranscriptionError) -> list[tuple[Any, Outcome]]:
+        """Every member with `error`: they end here, whatever an earlier batch of theirs left open."""
+        for work in self.works:
+            work.again = None
+        return [(work.message, error) for work in self.works]
 
     def accepted_by(self, pid: int) -> None:
         """The engine process has the batch: to Celery and Flower, its tasks have started."""
@@ -112,16 +122,23 @@ class Run:
             batch_reason=self.batch.reason,
             attempts=work.attempts,
             worker=worker,
+            predicted=self.batch.predicted,
+            batch_wait=self._batch_wait(work),
         )
         transcript: dict[str, Any] = {**encoded["transcript"], "timings": encode_timings(timings)}
         return transcript
+
+    def _batch_wait(self, work: Work) -> float | None:
+        if work.received_at is None:
+            return None
+        return max(0.0, self.batch.closed_at - work.received_at - work.prepared - work.engine)
 
     def log(self, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """One readable line for the batch, and one more for each request that failed."""
         size = len(self.works)
         log.info(
             "batch %d: %d request%s (%s), %.1f s of audio, waited %.3f s, prepared in %.3f s,"
-            " engine %.3f s%s",
+            " engine %.3f s%s%s%s",
             self.number,
             size,
             "" if size == 1 else "s",
@@ -130,6 +147,8 @@ class Run:
             self.batch.closed_at - min(work.item.enqueued_at for work in self.works),
             report["prepared"],
             report["engine"],
+            f" ({self.batch.predicted:.3f} s predicted)" if self.batch.predicted is not None else "",
+            f" with {report['model']}" if report["model"] else "",
             f", {again} again at another temperature" if (again := size - len(outcomes)) else "",
         )
         for message, outcome in outcomes:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -23,92 +21,40 @@ from pydantic import (
 
 from protocol import address
 from protocol.signing import Keys, read_keys
-from workers.settings_names import Name, expected, names_of
+from workers.settings_blocks import (
+    MOST_MODELS,
+    Admission,
+    AudioContext,
+    Batching,
+    Block,
+    ComputeType,
+    Device,
+    Engine,
+    FakeCost,
+    ModelName,
+    Models,
+    Seconds,
+)
+from workers.settings_mistakes import mistakes, safe
+from workers.settings_names import Name, names_of
 from workers.settings_sources import Given, read_all, read_secret
 
 #: A day in seconds: the longest that makes sense to wait, and how long results are kept by default.
 DAY = 86_400
 
-Seconds = Annotated[float, "seconds"]
+#: What most people take first: on a laptop's processor it keeps up with speech.
+DEFAULT_MODEL = "small"
+
 WholeSeconds = Annotated[int, "whole seconds"]
-Milliseconds = Annotated[float, "milliseconds", Field(ge=0, le=60_000)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 
-#: The names CTranslate2 gives its types, and the two by which it chooses itself.
-ComputeType = Literal[
-    "auto",
-    "default",
-    "float32",
-    "float16",
-    "bfloat16",
-    "int16",
-    "int8",
-    "int8_float32",
-    "int8_float16",
-    "int8_bfloat16",
-]
+MOST_PORT = 65_535
+
+#: What an address to listen on may be.
+LISTENING = "host:port, such as 127.0.0.1:9464; port 0 takes a free one"
 
 
-class _Block(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _yes_is_no_number(cls, value: object, info: ValidationInfo) -> object:
-        """YAML's `yes` is True, and Python's True is 1: not what anyone means by a batch size."""
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation is not bool:
-            raise ValueError(expected(field))
-        return value
-
-
-class Batching(_Block):
-    """When a batch starts and how far it may grow; the file's `batch_processing_config` block."""
-
-    enabled: bool = True
-    """False runs every request alone."""
-    max_batch_size: int = Field(8, ge=1, le=256)
-    min_batch_size: Annotated[int, "a whole number from 1 to max_batch_size"] = Field(
-        default_factory=lambda data: min(2, data.get("max_batch_size", 2)), ge=1
-    )
-    """How many must wait before an idle engine starts. By default 2, or 1 if batches hold only one."""
-    max_batch_wait_ms: int = Field(100, ge=0, le=60_000)
-    """The window, counted from when a request was enqueued; 0 waits for nobody."""
-    dynamic_batching: bool = True
-    """Halve the size after an out-of-memory and let it grow again."""
-
-    @field_validator("min_batch_size")
-    @classmethod
-    def _fits_into_a_batch(cls, size: int, info: ValidationInfo) -> int:
-        largest = info.data.get("max_batch_size", size)
-        if size > largest:
-            raise ValueError(f"a whole number from 1 to max_batch_size, which is {largest}")
-        return size
-
-    @property
-    def max_batch_wait(self) -> float:
-        """The window in seconds."""
-        return self.max_batch_wait_ms / 1000
-
-
-class Admission(_Block):
-    """How much may wait in each priority before producers are refused."""
-
-    max_waiting: int = Field(100_000, ge=0, le=100_000_000)
-    """Requests; 0 sets no limit."""
-    max_waiting_mb: int = Field(4_000, ge=0, le=1_000_000)
-    """Audio in megabytes; 0 sets no limit."""
-
-
-class FakeCost(_Block):
-    """How long the fake engine takes for a batch: fixed + rows + seconds of audio."""
-
-    fixed_ms: Milliseconds = 20.0
-    per_row_ms: Milliseconds = 5.0
-    per_audio_second_ms: Milliseconds = 2.0
-
-
-class Settings(_Block):
+class Settings(Block):
     """Everything an operator turns.
 
     `model_dump_json` and `model_validate_json` carry it to another process, password included;
@@ -124,14 +70,20 @@ class Settings(_Block):
     """Run only what a key of this file has signed; empty runs what anybody has sent."""
     batching: Batching = Batching()
     admission: Admission = Admission()
-    engine: Literal["faster-whisper", "fake"] = "faster-whisper"
-    model: str = Field("small", min_length=1, max_length=500)
-    """A size name, a hub id, a folder, or "demo" for the packaged one."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    engine: Engine = "faster-whisper"
+    models: Models = Field({})
+    """Several models, by the names that requests may ask for; empty is one, which `model` says."""
+    model: ModelName = Field(default_factory=lambda data: next(iter(data.get("models") or ()), DEFAULT_MODEL))
+    """A size name, a hub id, a folder, or "demo" for the packaged one; of several, the default's name."""
+    max_loaded_models: int = Field(0, ge=0, le=MOST_MODELS)
+    """How many are in memory at a time; 0 sets no limit."""
+    model_idle_ttl: Seconds = Field(0.0, ge=0, le=DAY)
+    """After how long without a batch a model leaves the memory, in seconds; 0 never."""
+    device: Device = "auto"
     compute_type: ComputeType = "auto"
     cpu_threads: int = Field(0, ge=0, le=1024)
     """0 takes all cores."""
-    audio_context: Literal["auto", "full", "bucketed"] = "auto"
+    audio_context: AudioContext = "auto"
     """Short audio: padded to 30 s, or to one of a few lengths; "auto" is what the model allows."""
     transport: Literal["claim", "redis"] = "claim"
     """How messages are taken: "claim" loses none and recovers in seconds; "redis" is kombu's own."""
@@ -145,6 +97,10 @@ class Settings(_Block):
     max_retries: int = Field(2, ge=0, le=100)
     """Further attempts after an engine error for which again may help."""
     retry_delay: Seconds = Field(1.0, ge=0, le=3600)
+    prepare_ahead: int = Field(2, ge=0, le=8)
+    """How many batches are looked ahead and prepared while the engine runs; 0 prepares each in its turn."""
+    metrics_address: Annotated[str, LISTENING] = ""
+    """Where a worker answers Prometheus; empty answers nobody."""
     fake: FakeCost = FakeCost()
     log_level: Annotated[LogLevel, BeforeValidator(lambda text: str(text).upper())] = "INFO"
 
@@ -154,12 +110,35 @@ class Settings(_Block):
         address.parse_address(url)
         return url
 
+    @field_validator("metrics_address")
+    @classmethod
+    def _is_for_listening(cls, where: str) -> str:
+        if where:
+            parse_listening(where)
+        return where
+
+    @field_validator("model")
+    @classmethod
+    def _is_one_of_several(cls, name: str, info: ValidationInfo) -> str:
+        models = info.data.get("models")
+        if models and name not in models:
+            raise ValueError(f"one of {', '.join(models)}, the names in models")
+        return name
+
     @field_validator("signing_keys_file")
     @classmethod
     def _holds_keys(cls, path: str) -> str:
         if path:
             read_keys(Path(path))
         return path
+
+    @property
+    def catalogue(self) -> dict[str, Settings]:
+        """For each model, by the name that requests may ask for, the settings of a worker with it alone."""
+        if not self.models:
+            return {self.model: self}
+        own = {name: model.model_dump(exclude_none=True) for name, model in self.models.items()}
+        return {name: self.model_copy(update={"models": {}, **parts}) for name, parts in own.items()}
 
     def signing_keys(self) -> Keys | None:
         """The keys that sign what is run; None if nothing has to be signed."""
@@ -169,6 +148,14 @@ class Settings(_Block):
         """What `repr` and `str` show."""
         for name, value in super().__repr_args__():
             yield name, address.without_password(value) if name == "redis_url" else value
+
+
+def parse_listening(where: str) -> tuple[str, int]:
+    """Host and port of ``host:port``. Raises `ValueError`."""
+    host, colon, port = where.rpartition(":")
+    if not (colon and host and port.isdecimal() and int(port) <= MOST_PORT):
+        raise ValueError(LISTENING)
+    return host.strip("[]"), int(port)
 
 
 class SettingsError(ValueError):
@@ -206,10 +193,10 @@ class Loaded:
     def _value(self, name: Name) -> object:
         if name is PASSWORD_FILE:
             return str(self.given[name.path].value) if name.path in self.given else None
-        value: Any = self.settings
+        value: Any = self.settings.model_dump(exclude_none=True)
         for part in name.path:
-            value = getattr(value, part)
-        return _safe(name.path, value)
+            value = value[part]
+        return safe(name.path, value)
 
 
 def load_settings(config: Path | None = None, **flags: object) -> Settings:
@@ -228,18 +215,18 @@ def load_settings(config: Path | None = None, **flags: object) -> Settings:
 def load(config: Path | None, *, flags: Mapping[str, object], environ: Mapping[str, str]) -> Loaded:
     """Read the settings as `load_settings` does, and keep where each was given."""
     reading = read_all(NAMES, flags=flags, environ=environ, config=config)
-    mistakes = list(reading.mistakes)
+    wrong = list(reading.mistakes)
     settings, password = None, None
     try:
         password = read_secret(reading.given.get(PASSWORD_FILE.path))
     except ValueError as error:
-        mistakes.append(str(error))
+        wrong.append(str(error))
     try:
         settings = Settings.model_validate(reading.nested(without=PASSWORD_FILE.path))
     except ValidationError as error:
-        mistakes += _mistakes(error, reading.given)
-    if settings is None or mistakes:
-        raise SettingsError(mistakes)
+        wrong += mistakes(error, reading.given, NAMES)
+    if settings is None or wrong:
+        raise SettingsError(wrong)
     if password is not None:
         url = address.with_password(settings.redis_url, password)
         settings = settings.model_copy(update={"redis_url": url})
@@ -256,18 +243,3 @@ def _check_safe(settings: Settings, given: Mapping[tuple[str, ...], Given]) -> N
     except address.BadAddress as error:
         shown = address.without_password(settings.redis_url)
         raise SettingsError([f"{given['redis_url',].source} is {shown!r}: {error}"]) from None
-
-
-def _mistakes(error: ValidationError, given: Mapping[tuple[str, ...], Given]) -> Iterator[str]:
-    names = {name.path: name for name in NAMES}
-    for detail in error.errors(include_url=False):
-        found = given.get(path := tuple(map(str, detail["loc"])))
-        if found is None:  # a default that could not be computed because of another mistake, already named
-            continue
-        limit = str(detail["ctx"]["error"]) if detail["type"] == "value_error" else names[path].expected
-        limit = limit if "expected" in limit else f"expected {limit}"
-        yield f"{found.source} is {repr(_safe(path, found.value))[:60]}: {limit}"
-
-
-def _safe(path: tuple[str, ...], value: object) -> object:
-    return address.without_password(value) if path == ("redis_url",) else value

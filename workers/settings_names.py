@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel
@@ -63,7 +64,7 @@ def names_of(model: type[BaseModel], block: str = "") -> Iterator[Name]:
 
 def expected(field: FieldInfo) -> str:
     """What `field` may be, as a phrase; a string in its `Annotated` replaces the noun."""
-    kind = field.annotation
+    kind = _given(field.annotation)
     if kind is bool:
         return "true or false"
     if get_origin(kind) is Literal:
@@ -75,3 +76,9 @@ def expected(field: FieldInfo) -> str:
     if longest is not None:
         return f"{noun} of 1 to {longest} characters"
     return noun if high is None else f"{noun} from {low} to {high}"
+
+
+def _given(annotation: Any) -> Any:
+    """What may be written for a field that may also be left out: `annotation` without None."""
+    kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+    return kinds[0] if get_origin(annotation) in (Union, UnionType) else annotation

@@ -24,15 +24,12 @@ from protocol.clock import SharedClock
 from protocol.errors import RequestError
 from protocol.request import Request
 from protocol.routing import PRIORITY_NUMBERS, priority_from_number
-from protocol.signing import Keys, check_signature
-from protocol.wire import decode_request
+from workers.preferences import Preferences
+from workers.reading import request_of, wrong_signature
 from workers.writes import Writes
 
 #: Events that are published together: a whole batch's in one message (Celery: 24 at a time).
 EVENT_BUFFER = 512
-
-#: Order of the task's parameters, for senders that use positional arguments.
-PARAMETERS = ("audio", "options", "submitted_at", "v", "deadline_at")
 
 
 class Message(CeleryRequest):  # type: ignore[misc]
@@ -93,6 +90,7 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     kind = create_request_cls(Message, task, consumer.pool, consumer.hostname, eventer, app=app)
     utc = app.uses_utc_timezone()
     keys = app.settings.signing_keys()
+    preferences = Preferences(app.settings)
     if eventer is not None:
         eventer.buffer_limit = EVENT_BUFFER
         eventer.on_send_buffered = _once_a_turn(consumer.hub, eventer.flush)
@@ -123,13 +121,14 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
         received.clock = dispatcher.clock
         if not isinstance(received.id, str) or not received.id:
             raise InvalidTaskError(f"the task id is {repr(received.id)[:40]}, not text")
-        if keys is not None and (wrong := _wrong_signature(keys, received)):
+        if keys is not None and (wrong := wrong_signature(keys, received)):
             gate.bury(received, wrong)
             return
         if (received.expires or received.id in revoked) and gate.drops(received):
             return
-        request = _decode(received)
+        request = request_of(received, preferences)
         if gate.demotes(received, request, dispatcher.clock.now()):
+            dispatcher.metrics.demoted()
             return
         signals.task_received.send(sender=consumer, request=received)
         _announce(received, request)
@@ -168,30 +167,6 @@ def _read(message: Any) -> None:
     if plain and isinstance(message.body, bytes) and b"__type__" not in message.body:
         with suppress(ValueError, RecursionError):  # kombu then says what is wrong
             message._decoded_cache = json.loads(message.body)
-
-
-def _wrong_signature(keys: Keys, received: Message) -> str | None:
-    """What is wrong with the signature of a message; None if nothing is. What is positional is not signed."""
-    try:
-        check_signature(keys, received.id, {} if received.args else received.kwargs)
-    except (RequestError, TypeError, AttributeError) as error:
-        return str(error)
-    return None
-
-
-def _decode(received: Message) -> Request | RequestError:
-    """What the message asks for; an error if it does not make sense, for its result to say so."""
-    try:
-        if len(received.args) > len(PARAMETERS):
-            raise RequestError(
-                f"{len(received.args)} positional arguments: at most {len(PARAMETERS)} are known"
-            )
-        arguments = dict(zip(PARAMETERS, received.args, strict=False)) | dict(received.kwargs)
-        return decode_request(received.id, arguments, priority_from_number(received.priority_number))
-    except RequestError as error:
-        return error
-    except (TypeError, ValueError) as error:
-        return RequestError(f"the arguments are not a list and an object: {error}")
 
 
 def _announce(received: Message, request: Request | RequestError) -> None:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import replace
 from itertools import count
+from math import inf
 from typing import Any
 
 from batching.batch import Batch
 from batching.batcher import Batcher
+from batching.duration import Duration
+from batching.forecast import Forecast
 from batching.item import Item
 from batching.limits import Limits, SizeCap
 from protocol.request import Priority, Request
 from protocol.routing import PRIORITY_NUMBERS
 from workers.engine.base import compatibility_key
 from workers.run import Work
-from workers.settings import Batching
+from workers.settings_blocks import Batching
 
 #: Most requests with a countdown or ETA that a worker holds; the others wait in Redis for another.
 MOST_DELAYED = 1_000
@@ -27,7 +30,9 @@ class Waiting:
     def __init__(self, batching: Batching) -> None:
         limits = limits_of(batching)
         self.cap = SizeCap(limits.max_batch_size)
-        self._batcher = Batcher(limits)
+        self._enough = limits.min_batch_size
+        self._forecast = Forecast() if batching.dynamic_batching else None
+        self._batcher = Batcher(limits, self._forecast)
         self._works: dict[Hashable, Work] = {}
         self._delayed: dict[int, Any] = {}
         self._item_ids = count()
@@ -38,6 +43,11 @@ class Waiting:
         if len(self._delayed) >= MOST_DELAYED:
             return 0
         return max(0, self.cap.size - len(self._batcher))
+
+    @property
+    def least(self) -> int:
+        """How many more are worth taking from idle neighbours, since fewer would wait here for company."""
+        return max(1, self._enough - len(self._batcher))
 
     @property
     def urgent_room(self) -> int:
@@ -59,8 +69,10 @@ class Waiting:
             rank=PRIORITY_NUMBERS[Priority.BULK if late else request.priority],
             enqueued_at=min(now, request.submitted_at or now),
             cost=request.payload.seconds,
+            deadline_at=request.deadline_at,
+            tenant=request.tenant or "",
         )
-        self._put(Work(message=message, request=request, item=item))
+        self._put(Work(message=message, request=request, item=item, received_at=now))
 
     def add_suspect(self, work: Work) -> None:
         """Let a request wait to run alone: its batch took the engine down."""
@@ -83,6 +95,28 @@ class Waiting:
         if batch is None:
             return None
         return batch, [self._works.pop(item.id) for item in batch.items]
+
+    def __len__(self) -> int:
+        return len(self._batcher)
+
+    def ran(self, batch: Batch, seconds: float) -> None:
+        """Learn that one engine call with this batch took `seconds`."""
+        self._batcher.ran(batch, seconds)
+
+    def predicted(self, batch: Batch) -> float | None:
+        """How long an engine call with this batch will take, in seconds; None if too little is known yet."""
+        duration = self._duration(batch.key)
+        return None if duration is None else duration.seconds(float(len(batch)), batch.longest)
+
+    def terms(self, key: Hashable) -> tuple[float, ...] | None:
+        """What a call with batches of this key costs; see `batching.duration.Duration`."""
+        duration = self._duration(key)
+        if duration is None:
+            return None
+        return duration.call, duration.item, duration.longest, duration.padded
+
+    def _duration(self, key: Hashable) -> Duration | None:
+        return None if self._forecast is None else self._forecast.duration(key)
 
     def wake_at(self) -> float | None:
         """When `take` has something to give if nothing else comes."""
@@ -123,4 +157,7 @@ def limits_of(batching: Batching) -> Limits:
         max_batch_size=batching.max_batch_size,
         min_batch_size=batching.min_batch_size,
         max_batch_wait=batching.max_batch_wait,
+        max_batch_seconds=batching.max_batch_seconds or inf,
+        urgent_seconds=batching.urgent_batch_ms / 1000 or inf,
+        tenant_weights=batching.tenant_weights,
     )

@@ -10,7 +10,7 @@ from rich.console import Console
 from bench.clips import Spoken
 from bench.engine import Measured, Texts, Way
 from bench.figures import as_json, figures_of, table_of
-from bench.rounds import Timed
+from bench.rounds import Spent, Timed
 from bench.tables import tables_of
 
 CLIPS = tuple(Spoken(samples=np.zeros(n * 16_000, np.float32), text="") for n in (1, 3))
@@ -25,7 +25,7 @@ def way(
 
 
 def timed(seconds: float, *texts: str) -> Timed[Texts]:
-    return Timed(seconds=seconds, answer=list(texts))
+    return Timed(runs=[Spent(seconds=seconds, cpu_seconds=2 * seconds, answer=list(texts))])
 
 
 MEASURED = Measured(
@@ -50,6 +50,7 @@ def test_figures_are_ratios_to_faster_whispers_own_ways() -> None:
     """Seconds are those of a clip; the texts that differ from the loop's are counted."""
     ours = figures_of(MEASURED)[-1]
     assert (ours.seconds_per_clip, ours.against_loop, ours.against_pipeline) == (0.25, 16.0, 8.0)
+    assert (ours.cpu_seconds_per_clip, ours.cpu_against_loop) == (0.5, 16.0)
     assert ours.texts_as_loop == 1
 
 

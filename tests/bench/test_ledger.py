@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from bench.checker import Bounds, stories
-from bench.faults import Ledger, Recovery, account
+from bench.faults import Ledger, Recovery, Waits, account
 from bench.faults_table import tables_of
 from bench.history import Event, Phase, What
 from bench.storm import Plan
@@ -58,14 +58,30 @@ def test_a_worker_that_ends_by_itself_is_amiss() -> None:
     assert not found.is_clean
 
 
+def test_waits_are_those_of_who_was_served() -> None:
+    """From the first submit until the transcript was told, also if it ran again; errors say nothing."""
+
+    def waited(request_id: str, seconds: float, outcome: str = "SUCCESS:x", runs: int = 1) -> list[Event]:
+        submit = Event(what=What.SUBMIT, request_id=request_id, value="SUCCESS:x", at=100.0)
+        told = Event(what=What.TOLD, request_id=request_id, value=outcome, at=100.0 + seconds)
+        return [*story(request_id, "SUCCESS:x", outcome, runs), submit, told]
+
+    found = ledger(waited("a", 1), waited("b", 2, runs=2), waited("c", 9), waited("d", 50, "GAVE_UP"))
+    assert found.waits == Waits(p50=2, p99=9, p100=9)
+    assert found.waits_again == Waits(p50=2, p99=2, p100=2)
+    assert ledger(story("a", "SUCCESS:x", "SUCCESS:x")).waits is None
+
+
 def test_the_table_names_whom_a_broken_promise_befell() -> None:
     """A reader sees what became of all, how soon, and who was lost."""
     found = ledger(story("a-17", "SUCCESS:x", ""))
     found.strikes = {"worker killed": 4}
-    found.recovery = {"worker killed": Recovery(hits=3, p50=4.1, p100=4.75)}
+    found.waits = Waits(p50=0.1, p99=0.5, p100=7.25)
+    found.recovery = {"worker killed": Recovery(hits=3, p50=4.1, p100=14.5, p100_once=4.75)}
     console = Console(file=io.StringIO(), width=100)
     for part in tables_of(Plan(), found):
         console.print(part)
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    for expected in ("a-17", "conservation", "worker killed", "4.75", "Promises were broken."):
+    for expected in ("a-17", "conservation", "worker killed", "4.75", "14.50", "7.25"):
         assert expected in shown
+    assert "Promises were broken." in shown

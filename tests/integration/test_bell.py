@@ -9,9 +9,11 @@ import redis
 from kombu.asynchronous import Hub
 
 from bench.proxy import Proxy
+from protocol.request import Priority
+from protocol.routing import queue_key
 from workers.transport.bell import Bell
 
-LANE = "lane"
+LANE = queue_key(Priority.NORMAL)
 
 
 @pytest.fixture

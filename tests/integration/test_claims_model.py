@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from batching.pulling import share
 from protocol.routing import (
     DEATHS_KEY_PREFIX,
     INFLIGHT_KEY_PREFIX,
@@ -38,7 +39,7 @@ from protocol.routing import (
 )
 from tests.integration.cut_connection import CutConnection
 from tests.redis_users import as_user
-from workers.transport.claims import LANES, Claimed, Claims, LeaseLost
+from workers.transport.claims import LANES, Claimed, Claims, LeaseLost, Share
 from workers.transport.scripts import NAMES, PRELUDE, text_of
 from workers.transport.settlement import Audio, Result, Settlement
 from workers.transport.starting import May, Starter, Verdict
@@ -110,13 +111,15 @@ class Deliveries(RuleBasedStateMachine):
             self.redis.set(payload_key(message.decode()), "audio")
             self.redis.lpush(LANES[urgency], message)
 
-    @rule(who=WORKERS, count=COUNTS, urgent=st.integers(0, 2))
-    def claim(self, who: int, count: int, urgent: int) -> None:
-        """A worker claims, or is told again of what it has not heard of."""
+    @rule(who=WORKERS, count=COUNTS, urgent=st.integers(0, 2), shares=st.booleans())
+    def claim(self, who: int, count: int, urgent: int, shares: bool) -> None:
+        """A worker claims all, or its share, or is told again of what it has not heard of."""
         worker = self.workers[who]
         if not worker.is_lost:
-            expected = self._untold(worker) or self._take(worker, count, urgent)
-            claimed = worker.claims.claim(count, urgent)
+            waiting, free = sum(map(len, self.lanes)), len(self.redis.zrange(LEASES, 0, -1))
+            most = share(waiting, free, count) if shares else count
+            expected = self._untold(worker) or self._take(worker, most, urgent)
+            claimed = worker.claims.claim(count, urgent, Share(least=1, busy=0.0) if shares else None)
             assert [one.message for one in claimed] == expected
             worker.told |= {one.message: one for one in claimed}
 
@@ -189,7 +192,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=WORKERS, count=COUNTS)
     def work(self, who: int, count: int) -> None:
         """Nothing goes wrong: a worker claims, runs and settles."""
-        self.claim(who, count, 0)
+        self.claim(who, count, 0, shares=False)
         if self._busy():
             self.start_batch(who)
             self.settle(who, 0, count)
@@ -480,7 +483,7 @@ PLANTED = {
     "claims more while it tells again": ("claim", "if #claimed > 0 then return claimed end", ""),
     "claims without a lease": ("claim", LEASE_CHECK.format("false"), ""),
     "claims the newest": ("claim", "'RPOP', KEYS[2 + lane]", "'LPOP', KEYS[2 + lane]"),
-    "claims bulk first": ("claim", "'RPOP', KEYS[2 + lane]", "'RPOP', KEYS[#KEYS + 1 - lane]"),
+    "claims bulk first": ("claim", "'RPOP', KEYS[2 + lane]", "'RPOP', KEYS[#KEYS - lane]"),
     "leaves bulk nothing": ("claim", "if place > last then", "if false then"),
     "counts no deaths": ("prelude", "redis.call('INCR', prefix .. id)", ""),
     "counts deaths in company as alone": ("prelude", "spaces == 1", "spaces > 0"),
@@ -510,14 +513,14 @@ PLANTED = {
 class PopsThenRecords(Claims):
     """As kombu's own transport: one step takes a message, the next records it."""
 
-    def claim(self, count: int, urgent: int = 0) -> list[Claimed]:
+    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
         """Claim, with a moment in which a message is nowhere."""
         for lane in LANES:
             message = self._redis.register_script("return redis.call('RPOP', KEYS[1])")(keys=[lane])
             if message:
                 self._redis.rpush(lane, message)
                 break
-        return super().claim(count, urgent)
+        return super().claim(count, urgent, share)
 
 
 class AcknowledgesFirst(Claims):
@@ -558,7 +561,22 @@ def is_noticed(url: str, make: Callable[[redis.Redis], Claims]) -> bool:
     return False
 
 
-@pytest.mark.parametrize("bug", PLANTED)
+#: Bugs that show only after several crashes of one request, or late comers, in a row: found in half a minute
+#: to two. `test_claims.py` and `test_poison.py` have those cases by name.
+RARE = {
+    "counts no deaths",
+    "counts a death twice",
+    "counts deaths of the settled",
+    "lets the suspect run in company",
+    "puts back without a lease",
+    "settles without a lease",
+}
+
+
+@pytest.mark.parametrize(
+    "bug", [pytest.param(bug, marks=[pytest.mark.soak] if bug in RARE else []) for bug in PLANTED]
+)
+@pytest.mark.timeout(900)
 def test_planted_bug_is_noticed(redis_url: str, redis_client: redis.Redis, bug: str) -> None:
     """A script with one mistake in it does not pass."""
     assert is_noticed(redis_url, planted(*PLANTED[bug]))

@@ -24,8 +24,8 @@ from protocol.errors import (
 )
 from protocol.options import Options
 from protocol.routing import result_key
-from protocol.transcript import Status, Transcript
-from protocol.wire import encode_transcript
+from protocol.transcript import Status, Timings, Transcript
+from protocol.wire import encode_timings, encode_transcript
 
 Noise = Callable[..., NDArray[np.int16]]
 
@@ -42,6 +42,13 @@ def store(redis_client: redis.Redis) -> Callable[..., None]:
         redis_client.publish(result_key(request_id), meta)
 
     return write
+
+
+#: What a worker says of a request that it ran alone.
+RECEIPT = Timings(
+    queued=0.1, prepared=0.01, engine=0.2, total=0.4, batch_id="w/1", batch_size=1, batch_position=0,
+    batch_reason="alone", attempts=1, worker="w",
+)  # fmt: skip
 
 
 def transcript(request_id: str) -> dict[str, Any]:
@@ -77,6 +84,7 @@ def test_too_few_ids_are_refused(client: Client) -> None:
         ({"expires": float("nan")}, "BAD_DEADLINE"),
         ({"expires": "soon"}, "BAD_DEADLINE"),
         ({"encoding": "mp3"}, "BAD_OPTION"),
+        ({"tenant": "a/b"}, "BAD_TENANT"),
         ({"sample_rate": 0}, "BAD_SAMPLE_RATE"),
     ],
 )
@@ -111,6 +119,16 @@ def test_result_that_comes_while_waiting_is_returned(client: Client, store: Call
     store("w", "SUCCESS", transcript("w"))
     assert ticket.result(timeout=5).text == "hi"
     assert ticket.ready()
+
+
+def test_the_receipt_can_be_had_without_the_transcript(client: Client, store: Callable[..., None]) -> None:
+    """Once there is one: before that, and of what failed, there is none."""
+    ticket = client.submit(SILENCE, request_id="t")
+    assert ticket.timings is None
+    store("t", "SUCCESS", {**transcript("t"), "timings": encode_timings(RECEIPT)})
+    assert ticket.timings == client.get("t").timings == RECEIPT
+    store("f", "FAILURE", {"exc_type": "RequestError", "exc_message": ["no", "BAD_REQUEST"]})
+    assert client.get("f").timings is None
 
 
 def test_waiting_ends_at_its_timeout(client: Client) -> None:

@@ -22,6 +22,7 @@ from protocol.request import Priority
 from protocol.routing import HELD, HELD_BYTES, id_key, payload_key, queue_key, result_key
 from protocol.transcript import Status
 from tests.integration.cut_connection import CutConnection
+from tests.redis_users import as_user
 
 SILENCE = np.zeros(800, np.int16)
 OTHER = np.ones(800, np.int16)
@@ -214,7 +215,7 @@ import redis
 from producer import Client
 
 audio = np.zeros(8_000, np.int16)
-with redis.Redis.from_url(sys.argv[1]) as watcher:
+with redis.Redis.from_url(sys.argv[2]) as watcher:
     for seed in range(50):
         before = watcher.dbsize()
         child = os.fork()
@@ -235,7 +236,8 @@ def test_a_producer_killed_in_the_middle_leaves_nothing_half(
     redis_url: str, redis_client: redis.Redis
 ) -> None:
     """Fifty SIGKILLs at any moment: whole chunks only, each message with its audio, its id, its account."""
-    subprocess.run([sys.executable, "-c", KILLS, redis_url], check=True, timeout=100)
+    urls = redis_url, as_user(redis_url, "admin")
+    subprocess.run([sys.executable, "-c", KILLS, *urls], check=True, timeout=100)
     messages: Any = redis_client.lrange(queue_key(Priority.BULK), 0, -1)
     ids = {json.loads(message)["headers"]["id"] for message in messages}
     assert len(ids) == len(messages) >= 50 * 8

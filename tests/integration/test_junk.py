@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import numpy as np
+import pytest
 import redis
 from numpy.typing import NDArray
 
+from bench.junk import KINDS, measure
 from producer import Client
 from protocol.routing import QUEUE
 from tests.integration.conftest import StartWorker
@@ -21,77 +22,12 @@ Noise = Callable[..., NDArray[np.int16]]
 WAIT = 60.0
 
 
-def envelope(**changes: Any) -> dict[str, Any]:
-    """A message as Celery writes it, with some parts replaced (None: left out)."""
-    message: dict[str, Any] = {
-        "body": "[[], {}, {}]",
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {"lang": "py", "task": "workers.transcribe", "id": "junk", "retries": 0},
-        "properties": {
-            "correlation_id": "junk",
-            "delivery_info": {"exchange": "", "routing_key": QUEUE},
-            "delivery_tag": "tag",
-            "body_encoding": "utf-8",
-            "priority": 5,
-        },
-    }
-    return {name: value for name, value in {**message, **changes}.items() if value is not None}
-
-
-def headers(**changes: Any) -> dict[str, Any]:
-    return {**envelope()["headers"], **changes}
-
-
-JUNK: list[bytes] = [
-    b"garbage",
-    b"",
-    b"\xff\xfe\x00",
-    b"[]",
-    b"{}",
-    b"null",
-    b"7",
-    b"[" * 20_000,
-    *(
-        json.dumps(message).encode()
-        for message in (
-            envelope(properties=None),
-            envelope(properties=[]),
-            envelope(headers=None),
-            envelope(headers=[1]),
-            envelope(headers=headers(task="no.such.task")),
-            envelope(headers=headers(id=None)),
-            envelope(headers=headers(id=["x"])),
-            envelope(headers=headers(eta="tomorrow")),
-            envelope(headers=headers(eta="0001-01-01T00:00:00+00:00")),
-            envelope(headers=headers(expires={"a": 1})),
-            envelope(headers=headers(timelimit="soon")),
-            envelope(headers=headers(retries="many")),
-            envelope(headers={"id": "junk"}),
-            envelope(body=None),
-            envelope(body="not json"),
-            envelope(body="[1]"),
-            envelope(body='["x", "y", "z"]'),
-            envelope(body="[[], [], {}]"),
-            envelope(body="{}"),
-            envelope(body="[[], {}, null]"),
-            envelope(**{"content-type": "application/x-python-serialize", "body": "cos\nsystem\n."}),
-            envelope(**{"content-type": "application/x-yaml", "body": "!!python/object/apply:os.system []"}),
-            envelope(**{"content-encoding": "klingon"}),
-            envelope(properties={**envelope()["properties"], "body_encoding": "base64"}, body="%%%"),
-            envelope(properties={**envelope()["properties"], "delivery_info": None}),
-            envelope(properties={**envelope()["properties"], "priority": "high"}),
-        )
-    ),
-]
-
-
 def test_no_junk_ends_a_worker(
     start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
 ) -> None:
     """Every kind of malformed message is dropped or fails alone; good requests before and after succeed."""
     worker = start_worker()
-    for number, junk in enumerate(JUNK):
+    for number, junk in enumerate(KINDS):
         before = client.submit(noise(number))
         redis_client.lpush(QUEUE, junk)
         after = client.submit(noise(number + 100), priority="urgent")
@@ -101,6 +37,15 @@ def test_no_junk_ends_a_worker(
     worker.stop()
     assert not list(redis_client.scan_iter("segue:inflight:*"))
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
+    assert 0 < redis_client.llen(DEAD_MESSAGES) <= DEAD_MESSAGES_KEPT
+
+
+@pytest.mark.soak
+def test_ten_thousand_end_no_worker(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> None:
+    """Others are answered meanwhile and afterwards; of what was buried the newest are kept."""
+    found = measure(redis_url, tmp_path, messages=10_000)
+    assert found.exits == 0
+    assert found.urgent_answers > 0
     assert 0 < redis_client.llen(DEAD_MESSAGES) <= DEAD_MESSAGES_KEPT
 
 

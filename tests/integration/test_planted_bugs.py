@@ -19,7 +19,7 @@ from protocol.errors import QueueUnreachable, RequestError
 from tests.integration.scripted_pieces import Producer, Worker
 from tests.integration.scripted_run import Pieces, play
 from workers.transport import scripts
-from workers.transport.claims import LANES, Claimed, Claims
+from workers.transport.claims import LANES, Claimed, Claims, Share
 from workers.transport.settlement import Settlement
 
 
@@ -69,12 +69,12 @@ IN_SCRIPTS = {
 class PopsThenRecords(Claims):
     """As kombu's own transport: one step takes a message, the next records it."""
 
-    def claim(self, count: int, urgent: int = 0) -> list[Claimed]:
+    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
         """Claim, with a moment in which a message is nowhere."""
         popped = self._redis.register_script("return redis.call('RPOP', KEYS[1])")(keys=[LANES[1]])
         if popped:
             self._redis.rpush(LANES[1], popped)
-        return super().claim(count, urgent)
+        return super().claim(count, urgent, share)
 
 
 class AcknowledgesFirst(Claims):

@@ -163,6 +163,6 @@ def test_all_blocks_of_our_page(run: Run, audios: dict[str, NDArray[np.float32]]
     one, two = (fingerprint(audios[name]) for name in ("one", "two"))
     assert (first, second) == (f"sample1 {one} None", f"sample2 {two} None")
     assert third.startswith("sample3 None {'code': 'AUDIO_EMPTY'")
-    assert re.fullmatch(r"my_request_9 (queued|running|completed)", queued)
+    assert re.fullmatch(r"my_request_9 (queued|batched|running|completed)", queued)
     assert (result, unknown) == (one, "UNKNOWN_ID")
     assert health == "{'status': 'success', 'queue': {'urgent': 0, 'normal': 0, 'bulk': 0}}"

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import redis
 from faster_whisper import decode_audio
-from typer.testing import CliRunner
+from numpy.typing import NDArray
+from typer.testing import CliRunner, Result
 
 from cli.main import app
-from producer import Client
+from producer import AsyncClient, Client
 from producer.manifest import KEY_PREFIX
 from protocol.errors import Cancelled, EngineError, RequestError, ResultTimeout
-from protocol.request import SAMPLE_RATE
+from protocol.request import SAMPLE_RATE, Priority
 from protocol.routing import queue_key, result_key
 from protocol.transcript import Segment, Transcript
 from protocol.wire import encode_transcript
@@ -72,6 +74,29 @@ def test_parts_are_requests_in_the_queue(client: Client, redis_client: redis.Red
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 3}
     assert [part.request_id for part in ticket.parts] == PARTS[:3]
     assert 0 < redis_client.ttl(KEY_PREFIX + "r") <= 86_400
+
+
+@pytest.mark.parametrize("awaited", [False, True], ids=["Client", "AsyncClient"])
+def test_every_part_is_wanted_when_the_recording_is(
+    redis_url: str, redis_client: redis.Redis, awaited: bool
+) -> None:
+    """The deadline and the tenant of the recording are in the message of each part, for either client."""
+    given: Any = {"split": "fixed", "max_segment_seconds": 2.0, "deadline": 60.0, "tenant": "north"}
+
+    async def begun() -> None:
+        async with AsyncClient(redis_url) as client:
+            await (await client.submit_recording(NOISE, **given)).enqueue_rest(timeout=60)
+
+    if awaited:
+        asyncio.run(begun())
+    else:
+        with Client(redis_url) as client:
+            client.submit_recording(NOISE, **given).enqueue_rest(timeout=60)
+    messages = cast(list[bytes], redis_client.lrange(queue_key(Priority.NORMAL), 0, -1))
+    arguments = [json.loads(json.loads(message)["body"])[1] for message in messages]
+    assert [one["tenant"] for one in arguments] == ["north"] * len(PARTS)
+    seconds, _ = redis_client.time()
+    assert [one["deadline_at"] for one in arguments] == pytest.approx([seconds + 60] * len(PARTS), abs=30)
 
 
 def test_one_failed_part_is_reported_and_not_fatal(client: Client, succeed: Store, fail: Store) -> None:
@@ -211,15 +236,73 @@ def test_a_wait_that_ends_early_leaves_nothing_behind(
 ) -> None:
     """Nobody is there and time is up: what waits of a recording is cancelled, since half is of no use."""
     path = tmp_path / "talk.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        said = np.tile(decode_audio(str(speech()[0].path)), 30)
-        file.writeframes((said * 32_767).astype("<i2").tobytes())
+    said = np.tile(decode_audio(str(speech()[0].path)), 30)
+    wav(path, (said * 32_767).astype(np.int16))
     asked = CliRunner().invoke(app, ["transcribe", str(path), "--timeout", "0.5", "--redis-url", redis_url])
     assert asked.exit_code == 4
     assert f"segue: {path}: cancelled at 0:00:00 of" in asked.stderr
     assert names(redis_client, "segue:audio:")
     assert names(redis_client, "segue:cancelled:") == names(redis_client, "segue:audio:")
+
+
+def on_the_command_line(redis_url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--redis-url", redis_url])
+
+
+def test_a_recording_is_asked_for_like_a_request(
+    client: Client, redis_url: str, succeed: Store, fail: Store
+) -> None:
+    """By its id: where it is, and its transcript; what is missing is in its line of JSON, the status 1."""
+    client.submit_recording(NOISE, request_id="r", split="fixed", max_segment_seconds=2.0).enqueue_rest(
+        timeout=60
+    )
+    assert on_the_command_line(redis_url, "status", "r").stdout == "r\tqueued\n"
+    waited = on_the_command_line(redis_url, "result", "r")
+    assert (waited.exit_code, "segue: r: goes on as request r" in waited.stderr) == (4, True)
+    for request_id in PARTS:
+        (fail if request_id == PARTS[2] else succeed)(request_id)
+    asked = on_the_command_line(redis_url, "result", "r", "--json")
+    assert asked.exit_code == 1
+    (missing,) = json.loads(asked.stdout)["failures"]
+    assert (missing["code"], missing["request_id"]) == ("ENGINE_ERROR", PARTS[2])
+    whole = client.get_recording("r")
+    whole.result(60)
+    assert (missing["start"], missing["end"]) == (whole.parts[2].start, whole.parts[2].end)
+    assert on_the_command_line(redis_url, "status", "r", "r-0003").stdout == "r\tcompleted\nr-0003\tfailed\n"
+    assert on_the_command_line(redis_url, "cancel", "r").exit_code == 1
+
+
+def test_a_recording_is_cancelled_like_a_request(client: Client, redis_url: str) -> None:
+    """All of it, by one id."""
+    client.submit_recording(NOISE, request_id="r", split="fixed", max_segment_seconds=2.0)
+    asked = on_the_command_line(redis_url, "cancel", "r")
+    assert (asked.exit_code, asked.stdout) == (0, "r\tcancelled\n")
+    assert client.status(PARTS[0]) == "cancelled"
+
+
+def test_submit_enqueues_all_of_a_long_file(
+    client: Client, redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    """Its id comes first; what cannot be enqueued to its end, since nothing gets done, is not left half."""
+    path = tmp_path / "talk.wav"
+    cut = ["--split", "fixed", "--max-segment-seconds"]
+    wav(path, np.tile(NOISE, 7))
+    asked = on_the_command_line(redis_url, "submit", str(path), *cut, "7")
+    assert (asked.exit_code, asked.stderr) == (0, "")
+    ticket = client.get_recording(asked.stdout.strip())
+    assert ticket.status == "queued"
+    assert (len(ticket.parts), ticket.progress.is_read) == (11, True)
+    early = on_the_command_line(redis_url, "submit", str(path), *cut, "1", "--timeout", "2")
+    assert early.exit_code == 4
+    assert f"segue: {path}: cancelled at 0:00:00 of" in early.stderr
+    assert client.get_recording(early.stdout.strip()).status == "cancelled"
+
+
+def wav(path: Path, samples: NDArray[np.int16]) -> None:
+    """Write a WAV file."""
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(samples.tobytes())
 
 
 def names(redis_client: redis.Redis, prefix: str) -> set[str]:

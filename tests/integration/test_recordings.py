@@ -182,6 +182,33 @@ def test_coroutines_get_the_same(worker: str, known: Known, transcript: Transcri
     ]
 
 
+def test_the_command_line_submits_now_and_collects_later(
+    worker: str, long_wav: Path, transcript: Transcript
+) -> None:
+    """What was cut as it was through the client is the same transcript, and nothing of it is missing."""
+    asked = CliRunner().invoke(
+        app,
+        [
+            "submit",
+            str(long_wav),
+            "--language",
+            "en",
+            "--split",
+            "energy",
+            "--timeout",
+            "90",
+            "--redis-url",
+            worker,
+        ],
+    )
+    assert (asked.exit_code, asked.stderr) == (0, "")
+    request_id = asked.stdout.strip()
+    got = CliRunner().invoke(app, ["result", request_id, "--json", "--timeout", "90", "--redis-url", worker])
+    assert (got.exit_code, got.stderr) == (0, "")
+    line = json.loads(got.stdout)
+    assert (line["text"], line["failures"]) == (transcript.text, [])
+
+
 def test_the_command_line_takes_long_files_as_any(worker: str, long_wav: Path, known: Known) -> None:
     """Subtitles of the whole, at the times at which it is said."""
     given = ["transcribe", str(long_wav), "--language", "en", "--timeout", "90", "--redis-url", worker]

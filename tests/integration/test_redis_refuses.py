@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -9,7 +11,7 @@ from contextlib import suppress
 import pytest
 import redis
 
-from cli.local_redis import LocalRedis
+from cli.local_redis import SERVERS, LocalRedis, find_server
 from producer import Client
 from tests.integration.outage import WAIT, Crew, all_right, crew_on, hold, submit
 
@@ -25,11 +27,24 @@ Mend = Callable[[], object]
 Spoil = Callable[[redis.Redis], Mend]
 
 
+#: Starts a server that survives a file which must not grow: a full disk is an error for it, and no signal.
+HARDENED = """\
+#!/bin/sh
+trap '' XFSZ
+exec "{binary}" "$@"
+"""
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
     """A Redis of this file's own, to be spoiled."""
-    with LocalRedis(tmp_path_factory.mktemp("redis")) as made:
-        yield made
+    hardened = tmp_path_factory.mktemp("bin") / SERVERS[0]
+    hardened.write_text(HARDENED.format(binary=find_server()))
+    hardened.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PATH", str(hardened.parent), prepend=os.pathsep)
+        with LocalRedis(tmp_path_factory.mktemp("redis")) as made:
+            yield made
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +83,14 @@ def full(admin: redis.Redis) -> Mend:
     return lambda: admin.config_set("maxmemory", 0)
 
 
+def no_disk(admin: redis.Redis) -> Mend:
+    """No file of the server may grow any more, so that its append-only file cannot be written."""
+    pid = admin.info("server")["process_id"]
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+    return lambda: resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
 def busy(admin: redis.Redis) -> Mend:
     """A script without end keeps Redis busy until somebody kills it."""
     admin.config_set("busy-reply-threshold", 1)
@@ -92,6 +115,7 @@ STATES: dict[Spoil, str] = {
     read_only: "a replica that may only be read",
     new_password: "refuses this worker's user or password",
     full: "Redis is full",
+    no_disk: "Redis cannot write to its disk",
     busy: "busy with somebody's script",
 }
 
@@ -100,15 +124,17 @@ STATES: dict[Spoil, str] = {
 def test_refusing_redis_ends_no_worker(
     server: LocalRedis, crew: Crew, admin: redis.Redis, spoil: Spoil, words: str
 ) -> None:
-    """Each worker says what is wrong, though not at each attempt, and has results when it is mended."""
-    mend = spoil(admin)
-    try:
-        for worker in crew.workers.values():
-            worker.wait_for_line(words, WAIT)
-        hold(REFUSAL)
-    finally:
-        mend()
+    """Each worker says what is wrong, though not at each attempt; nothing is lost, and work goes on."""
     with Client(server.url) as client:
+        under_way = submit(client, 16)
+        mend = spoil(admin)
+        try:
+            for worker in crew.workers.values():
+                worker.wait_for_line(words, WAIT)
+            hold(REFUSAL)
+        finally:
+            mend()
+        assert all_right(under_way)
         assert all_right(submit(client, 8))
     assert crew.all_live()
     assert all(crew.said(name).count(words) <= SPEAKERS for name in crew.workers)

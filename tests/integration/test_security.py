@@ -26,6 +26,7 @@ from celery import Celery
 from numpy.typing import NDArray
 from redis.client import PubSub
 
+from bench.junk import envelope, headers
 from cli.leash import DidNotStart, Leashed
 from producer import AsyncClient, Client, Ticket
 from protocol.address import BadAddress, parse_address
@@ -35,7 +36,6 @@ from protocol.routing import QUEUE
 from protocol.wire import decode_request
 from tests.integration.conftest import StartWorker
 from tests.integration.servers import worker_on
-from tests.integration.test_junk import envelope, headers
 from workers.settings import Settings, load_settings
 
 Noise = Callable[..., NDArray[np.int16]]

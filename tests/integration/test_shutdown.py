@@ -26,7 +26,7 @@ def test_second_signal_does_not_wait_for_the_batch(
     """A batch of ten minutes, a grace of ten: asked twice, the worker hands all back and is gone."""
     tickets = [client.submit(noise(number), priority="urgent") for number in range(3)]
     worker = start_worker(fake_fixed_ms=60_000, batch_timeout=600, shutdown_grace=600)
-    while client.queue_depth()["urgent"] or tickets[0].status is Status.QUEUED:
+    while client.queue_depth()["urgent"] or tickets[0].status is not Status.RUNNING:
         pass
     os.kill(worker.pid, signal.SIGTERM)
     worker.wait_for_line("Warm shutdown", WAIT)

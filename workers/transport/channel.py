@@ -24,7 +24,7 @@ from kombu.transport.virtual import QoS as VirtualQoS
 from protocol.routing import QUEUE
 from workers import sentinel
 from workers.transport.bell import Bell
-from workers.transport.claims import LANES, Claimed, Claims, LeaseLost
+from workers.transport.claims import LANES, Claimed, Claims, LeaseLost, Share
 from workers.transport.settlement import Settlement
 from workers.trouble import Trouble
 
@@ -45,6 +45,8 @@ class Wanted:
     any: int = 0
     urgent: int = 0
     """How many more of the most urgent lane than that."""
+    share: Share | None = None
+    """How much of it is left to others that are free; None leaves nothing."""
 
     def __bool__(self) -> bool:
         return self.any + self.urgent > 0
@@ -115,6 +117,7 @@ class Channel(stock.Channel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._bells: list[Bell] = []
         self._may_wait = True  # what waits already rings no bell
+        self._may_wait_urgently = True
         self._pauses = False
         super().__init__(*args, **kwargs)
 
@@ -135,9 +138,11 @@ class Channel(stock.Channel):
     def fetch(self) -> None:
         """Claim what waits, if there is room for it."""
         undelivered, wanted = self.claims.undelivered, self.wanted()
-        if self._may_wait and wanted and not undelivered:
+        if wanted and self._may_find(wanted) and not undelivered:
             claimed = self._claim(wanted)
-            self._may_wait = len(claimed) == wanted.any + wanted.urgent
+            self._may_wait_urgently = len(claimed) == wanted.any + wanted.urgent
+            if wanted.any:
+                self._may_wait = self._may_wait_urgently
             undelivered.extend(claimed)
         while undelivered:
             self._deliver(undelivered[0])
@@ -154,17 +159,23 @@ class Channel(stock.Channel):
         try:
             self.fetch()
             self.start()  # kombu waits on its sockets next; what is asked of it now comes after that
-            if not self._may_wait:
-                self._hang_bells()
+            wanted = self.wanted()
+            if not self._may_find(wanted):
+                self._hang_bells(wanted)
         except (redis.RedisError, OSError) as error:
             self.trouble.met(error)
             self._pause()
         else:
             self.trouble.over()
 
+    def _may_find(self, wanted: Wanted) -> bool:
+        """Whether a claim might bring something: its lanes have not been empty since they rang last."""
+        is_urgent = wanted.urgent and not wanted.any
+        return self._may_wait_urgently if is_urgent else self._may_wait
+
     def _claim(self, wanted: Wanted) -> list[Claimed]:
         try:
-            return self.claims.claim(wanted.any, wanted.urgent)
+            return self.claims.claim(wanted.any, wanted.urgent, wanted.share)
         except LeaseLost as lost:
             log.warning("%s", lost)
             return []
@@ -186,19 +197,20 @@ class Channel(stock.Channel):
             log.exception("malformed message put on the dead list: %s", type(error).__name__)
             self.claims.bury(claimed)
 
-    def _hang_bells(self) -> None:
+    def _hang_bells(self, wanted: Wanted) -> None:
         if not self._bells:
             loop = self.connection.loop
             self._bells = [
                 Bell(self.pool.make_connection(), loop, lane, on_answer=self._heed, on_error=self._miss)
                 for lane in LANES
             ]
-        for bell in self._bells if self.wanted().any else self._bells[:1]:
+        for bell in self._bells if wanted.any else self._bells[:1]:
             bell.hang()
 
     def _heed(self, rang: bool) -> None:
         self.trouble_with_bells.over()
         self._may_wait = self._may_wait or rang
+        self._may_wait_urgently = self._may_wait_urgently or rang
 
     def _miss(self, error: Exception) -> None:
         self.trouble_with_bells.met(error)
@@ -211,7 +223,7 @@ class Channel(stock.Channel):
 
     def _go_on(self) -> None:
         self._pauses = False
-        self._may_wait = True
+        self._may_wait = self._may_wait_urgently = True
 
 
 class Transport(stock.Transport):

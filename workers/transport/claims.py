@@ -11,7 +11,15 @@ from uuid import uuid4
 import redis
 
 from protocol.request import Priority
-from protocol.routing import DEATHS_KEY_PREFIX, LEASES, RATES, inflight_key, queue_key
+from protocol.routing import (
+    BUSY,
+    DEATHS_KEY_PREFIX,
+    LEASES,
+    RATES,
+    RESULT_KEY_PREFIX,
+    inflight_key,
+    queue_key,
+)
 from workers import redis_connection
 from workers.transport import starting
 from workers.transport.dead import DEAD_MESSAGES
@@ -37,13 +45,37 @@ LEASE_SECONDS = 4.0
 #: How long it is remembered that an engine died of a request, in seconds: a day, as long as its audio waits.
 DEATHS_SECONDS = 86_400
 
+#: How long it is remembered which worker has a request that it has not started, in seconds: as long as its
+#: audio waits. The batch's start, or its result, takes the place of that.
+RECEIVED_SECONDS = 86_400
+
 #: Longest that an answer and a connection may take, in seconds: together well inside the lease.
 SOCKET_TIMEOUT = 2.0
 CONNECT_TIMEOUT = 1.0
 
 
+#: Which part of a batch's duration is soon. About half of what a batch of one takes: as much as it costs a
+#: request to wait for a worker that comes free, instead of sharing the next batch of one that is.
+SOON = 0.25
+
+
 class LeaseLost(Exception):
     """This worker was taken for dead, and its messages run elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """How a claim leaves to workers that are free what they could run."""
+
+    least: int
+    """Taken in any case, if it is there: what a batch is waited for. With 0, nothing if anybody is free."""
+    busy: float
+    """How long a batch will probably keep this worker, in seconds."""
+
+    @property
+    def soon(self) -> float:
+        """In how many seconds another worker counts as free."""
+        return SOON * self.busy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +141,21 @@ class Claims:
         if not self._call("renew", [LEASES], [self.worker_id, _milliseconds(LEASE_SECONDS), "renew"]):
             raise LeaseLost(f"the lease of worker {self.worker_id} ran out")
 
-    def claim(self, count: int, urgent: int = 0) -> list[Claimed]:
+    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
         """Claim up to `count` waiting messages, urgent ones first, and up to `urgent` more of those.
+
+        With a `share`, only this worker's among those that are free, if there is less than a batch for each.
 
         Raises:
             LeaseLost: this worker may not claim any more.
         """
         life = self._life
+        shared = (share.least, _milliseconds(share.soon), _milliseconds(share.busy)) if share else ("", 0, 0)
+        arguments = [life.worker_id, count, urgent, life.heard_of, self._claims_per_turn]
         answer = self._call(
             "claim",
-            [*_own_keys(life.worker_id), *LANES],
-            [life.worker_id, count, urgent, life.heard_of, self._claims_per_turn],
+            [*_own_keys(life.worker_id), *LANES, BUSY],
+            [*arguments, *shared, RESULT_KEY_PREFIX, RECEIVED_SECONDS],
         )
         if answer is None:
             raise LeaseLost(f"worker {life.worker_id} may not claim any more")
@@ -129,6 +165,14 @@ class Claims:
         ]
         life.heard_of = max((one.number for one in claimed), default=life.heard_of)
         return claimed
+
+    def look(self, count: int, *, batch: int) -> list[bytes]:
+        """Up to `count` messages that this worker will probably claim next, the next first; takes nothing.
+
+        What workers will take that are free before this one, `batch` messages each, is passed over.
+        """
+        shown: list[bytes] = self._call("look", [BUSY, *LANES], [self.worker_id, batch, count])
+        return shown
 
     def start(self, starters: Sequence[starting.Starter], seconds: int) -> list[starting.Verdict]:
         """Say that a batch starts, and hear of each member what it may do.
@@ -192,7 +236,7 @@ class Claims:
         self._call(
             "bury",
             [*_own_keys(worker_id), DEAD_MESSAGES],
-            [worker_id, place, DEAD_MESSAGE_BYTES, DEAD_MESSAGES_KEPT],
+            [worker_id, place, DEAD_MESSAGE_BYTES, DEAD_MESSAGES_KEPT, RESULT_KEY_PREFIX],
         )
 
     def give_back(self) -> int:
@@ -217,7 +261,7 @@ class Claims:
         worker_id = self.worker_id
         keys = [*_own_keys(worker_id), *LANES]
         place = place_of(tag, worker_id)
-        if not place or self._call("put_back", keys, [worker_id, place, where]) < 0:
+        if not place or self._call("put_back", keys, [worker_id, place, where, RESULT_KEY_PREFIX]) < 0:
             raise LeaseLost(f"worker {worker_id} came too late to put {tag} back")
 
     def _call(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:

@@ -1,12 +1,42 @@
 #!lua flags=allow-oom
 -- What several scripts do, in one place: each script of this folder begins with this one.
 
--- The stored state of a request that will not change any more, or nil; junk under its key is none.
-local function final(result)
+-- What is stored of a request, and its state; no state for junk under its key.
+local function state_of(result)
   local stored = redis.pcall('GET', result) -- an error if somebody put anything but a string there
   local readable, meta = pcall(cjson.decode, stored)
-  local status = readable and type(meta) == 'table' and meta['status']
+  return stored, readable and type(meta) == 'table' and meta['status']
+end
+
+-- The stored state of a request that will not change any more, or nil.
+local function final(result)
+  local stored, status = state_of(result)
   if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then return stored end
+end
+
+-- The id of the request in a message, if it is written as kombu writes it. In the body, which is text inside
+-- this text, every quote has a backslash before it.
+local CORRELATION = '"correlation_id": "'
+local function id_of(message)
+  local _, last = string.find(message, CORRELATION, 1, true)
+  return last and string.match(message, '^([%w_-]+)"', last + 1)
+end
+
+-- Let whoever asks where a request is know that a worker has it, for as long as that worker lives; if nothing
+-- else is known of it. `prefix` is what the names of results begin with.
+local RECEIVED = '{"status": "RECEIVED", "result": null, "traceback": null, "children": [], "date_done": null, '
+  .. '"lease": "%s", "task_id": "%s"}'
+local function say_received(message, worker, prefix, seconds)
+  local id = id_of(message)
+  if id then redis.call('SET', prefix .. id, string.format(RECEIVED, worker, id), 'NX', 'EX', seconds) end
+end
+
+-- The worker does not have it any more.
+local function unsay_received(message, prefix)
+  local id = id_of(message)
+  if not id then return end
+  local _, status = state_of(prefix .. id)
+  if status == 'RECEIVED' then redis.call('UNLINK', prefix .. id) end
 end
 
 -- Remove a request's audio, and count its bytes no longer as waiting for a worker.

@@ -1,0 +1,102 @@
+"""What will probably run next on a worker, told to its engine process while that runs something else.
+
+First what the worker holds already, then what it sees at the heads of the lanes. It takes nothing: who runs
+it in the end, and whether anybody does, is decided when an engine is free (docs/decisions, record 18).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import redis
+
+from protocol.request import Request
+from protocol.wire import encode_request
+from workers.engine_process import EngineProcess, ProcessLost
+from workers.run import Work
+
+#: When a worker looks, in seconds after a batch has started: not while the results of the batch before wait
+#: to be settled, nor at all during a batch so short that nothing would be won.
+LOOK_SECONDS = 0.01
+
+#: How often it looks again as long as it has not seen as much as it may.
+LOOK_AGAIN_SECONDS = 0.1
+
+Order = list[Any]
+"""A request as the engine process is told of it: its id, and the keyword arguments of its task."""
+
+Look = Callable[[int], Sequence[bytes]]
+"""Shows up to so many messages that wait, the next first. May raise `redis.RedisError`."""
+
+Read = Callable[[bytes], Request | None]
+"""The request that a message asks for; None if it will not run as it stands, or not now."""
+
+Held = Callable[[], Sequence[Work]]
+"""What the worker holds for a later batch."""
+
+
+class Ahead:
+    """Looks ahead during each batch. On the event loop's thread."""
+
+    def __init__(
+        self, most: int, *, look: Look, read: Read, held: Held, call_later: Callable[..., Any]
+    ) -> None:
+        """`most` is how many requests are looked ahead at; 0 looks at none."""
+        self._most = most
+        self._look = look
+        self._read = read
+        self._held = held
+        self._call_later = call_later
+        self._alarm: Any = None
+        self._told: list[str] = []
+        self._seen: dict[bytes, Order | None] = {}
+
+    def new_engine(self) -> None:
+        """A new engine process has been told nothing."""
+        self._told = []
+
+    def begin(self, engine: EngineProcess) -> None:
+        """`engine` runs a batch from now on: look soon what comes next."""
+        if self._most:
+            self._alarm = self._call_later(LOOK_SECONDS, self._tell, engine)
+
+    def end(self) -> None:
+        """The batch has ended; whatever has been told holds until the next list."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def _tell(self, engine: EngineProcess) -> None:
+        """Tell what will probably run next if that has changed; look again unless it is all there may be."""
+        with suppress(redis.RedisError, ProcessLost):  # whatever runs next meets either again
+            orders = self.orders()
+            told = [name for name, _ in orders]
+            if told != self._told:
+                engine.send({"ahead": orders})
+                self._told = told
+        if len(self._told) < self._most:
+            self._alarm = self._call_later(LOOK_AGAIN_SECONDS, self._tell, engine)
+
+    def orders(self) -> list[Order]:
+        """What will probably run next, the next first.
+
+        Raises:
+            redis.RedisError: Redis did not show what waits.
+        """
+        held = [_order(work.request) for work in self._held()[: self._most]]
+        left = self._most - len(held)
+        shown = self._look(left) if left else ()
+        self._seen = {  # what the look before showed is not read again
+            message: self._seen[message] if message in self._seen else self._read_order(message)
+            for message in shown
+        }
+        return held + [order for order in self._seen.values() if order is not None]
+
+    def _read_order(self, message: bytes) -> Order | None:
+        request = self._read(message)
+        return None if request is None else _order(request)
+
+
+def _order(request: Request) -> Order:
+    return [request.request_id, encode_request(request)]
