@@ -9,8 +9,8 @@ The rules, each with a test of its name in `tests/batching/test_batcher.py`:
    has waited for the window since it was enqueued, or a deadline is near.
 4. Of several keys that may start, one with an urgent item goes first, then the one with the oldest; but a
    key that has been ready while `MOST_OVERTAKING` other batches started goes before all others.
-5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows, and up to
-   `max_batch_seconds` of padded audio.
+5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows for its key,
+   and up to `max_batch_seconds` of padded audio.
 6. An item under suspicion runs alone, without waiting for anything.
 7. With a forecast, a batch that is not full is held where the next of a burst is worth it (`arrivals`), never
    beyond the window or a deadline.
@@ -22,13 +22,12 @@ clock as `Item.enqueued_at`.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import replace
 from itertools import count
 
 from batching.batch import Batch, Reason
 from batching.forecast import Forecast
 from batching.item import URGENT, Item
-from batching.limits import Limits
+from batching.limits import Limits, SizeCap
 from batching.line import Line
 from batching.members import Chosen, Known, Situation, choose, first_come, ranks_of
 from batching.outlook import AT_ONCE, Outlook
@@ -41,10 +40,14 @@ MOST_OVERTAKING = 19
 
 
 class Batcher:
-    """The items that wait, and the rules by which they leave. Not thread-safe."""
+    """The items that wait, and the rules by which they leave. Not thread-safe.
 
-    def __init__(self, limits: Limits, forecast: Forecast | None = None) -> None:
+    `cap` says what memory allows; whoever sees batches run tells it.
+    """
+
+    def __init__(self, limits: Limits, forecast: Forecast | None = None, cap: SizeCap | None = None) -> None:
         self.limits = limits
+        self._cap = cap or SizeCap(limits.max_batch_size)
         self._outlook = Outlook(limits, forecast)
         self._arrivals = count()
         self._lines: dict[Hashable, Line] = {}
@@ -76,34 +79,29 @@ class Batcher:
         self._lines.clear()
         self._keys.clear()
 
-    def take(self, now: float, at_most: int | None = None) -> Batch | None:
-        """The batch that a free engine should run now, or None to wait for company.
-
-        `at_most` is the largest size that memory allows at present.
-        """
-        largest = self._largest(at_most)
-        ready = [key for key in self._lines if self._starts_at(key, largest) <= now]
+    def take(self, now: float) -> Batch | None:
+        """The batch that a free engine should run now, or None to wait for company."""
+        ready = [key for key in self._lines if self._starts_at(key) <= now]
         if ready:
-            return self._close(self._next_key(ready), now, largest)
+            return self._close(self._next_key(ready), now)
         for line in self._lines.values():
             line.was_held = True
         return None
 
-    def wake_at(self, at_most: int | None = None) -> float | None:
+    def wake_at(self) -> float | None:
         """When `take` has something to give if nothing else arrives; None if nothing waits."""
-        largest = self._largest(at_most)
-        return min((self._starts_at(key, largest) for key in self._lines), default=None)
+        return min((self._starts_at(key) for key in self._lines), default=None)
 
     def ran(self, batch: Batch, seconds: float) -> None:
         """The engine took so long for `batch`: with a forecast, learn from it."""
         self._outlook.ran(batch, seconds)
 
-    def _largest(self, at_most: int | None) -> int:
-        return max(1, min(self.limits.max_batch_size, at_most or self.limits.max_batch_size))
+    def _largest(self, key: Hashable) -> int:
+        return min(self.limits.max_batch_size, self._cap.of(key))
 
-    def _starts_at(self, key: Hashable, largest: int) -> float:
+    def _starts_at(self, key: Hashable) -> float:
         line = self._lines[key]
-        if line.is_urgent or line.is_alone or len(line) >= largest:
+        if line.is_urgent or line.is_alone or len(line) >= self._largest(key):
             return AT_ONCE
         starts_at = min(line.oldest_at + self.limits.max_batch_wait, self._outlook.latest_start(key, line))
         if len(line) < self.limits.min_batch_size:
@@ -118,18 +116,15 @@ class Batcher:
         self._lines[first].overtaken = 0
         return first
 
-    def _close(self, key: Hashable, now: float, largest: int) -> Batch:
-        line, known = self._lines[key], self._outlook.known(key)
+    def _close(self, key: Hashable, now: float) -> Batch:
+        line, largest, known = self._lines[key], self._largest(key), self._outlook.known(key)
         chosen = self._choose(line, known, now, largest)
         reason = self._reason(line, chosen, largest)
         items = line.pop(chosen.places)
         for item in items:
             del self._keys[item.id]
         self._drop_if_empty(key)
-        batch = Batch(items=items, reason=reason, closed_at=now)
-        if known is None:
-            return batch
-        return replace(batch, predicted=known.duration.seconds(float(len(batch)), batch.longest))
+        return Batch(items=items, reason=reason, closed_at=now, predicted=_predicted(items, known))
 
     def _choose(self, line: Line, known: Known | None, now: float, largest: int) -> Chosen:
         room = Room(rows=largest, seconds=self.limits.max_batch_seconds)
@@ -156,6 +151,13 @@ class Batcher:
     def _drop_if_empty(self, key: Hashable) -> None:
         if not self._lines[key]:
             del self._lines[key]
+
+
+def _predicted(items: tuple[Item, ...], known: Known | None) -> float | None:
+    """Seconds that the engine should take for these; None if nothing is known yet."""
+    if known is None:
+        return None
+    return known.duration.seconds(float(len(items)), max([item.cost for item in items]))
 
 
 def _turn(line: Line) -> tuple[bool, bool, float]:

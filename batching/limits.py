@@ -1,11 +1,18 @@
 """How far a batch may grow and wait, and how its size follows the device's memory."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 #: Clean batches after which a size cut by an out-of-memory grows by one again. Slow on purpose: every
 #: further out-of-memory costs a failed engine call (additive increase, multiplicative decrease).
 CLEAN_BATCHES_TO_GROW = 50
+
+#: Keys whose cut sizes are kept; the one that was cut longest ago is forgotten first. Options make keys, and
+#: a caller may send any number of them.
+MOST_CUT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +50,48 @@ class Limits:
 
 
 class SizeCap:
-    """The largest batch that memory seems to allow: halved by an out-of-memory, regrown slowly."""
+    """The largest batch that memory seems to allow, for each key: halved by an out-of-memory, regrown slowly.
+
+    What must not share a batch need not take the same memory: a beam of five decodes five times as many rows
+    as a beam of one. Not thread-safe.
+    """
 
     def __init__(self, max_batch_size: int) -> None:
         self._ceiling = max_batch_size
-        self._clean = 0
+        #: Of those keys that are below the ceiling; the one that was cut longest ago comes first.
+        self._cut: OrderedDict[Hashable, _Cut] = OrderedDict()
         self.size = max_batch_size
+        """Of the key that ran last: the best guess for the next."""
 
-    def shrink(self, failed_size: int) -> None:
+    def of(self, key: Hashable) -> int:
+        """The largest batch of this key."""
+        return self._cut[key].size if key in self._cut else self._ceiling
+
+    def shrink(self, key: Hashable, failed_size: int) -> None:
         """A batch of `failed_size` did not fit."""
-        self.size = max(1, min(self.size, failed_size // 2))
-        self._clean = 0
+        self._cut[key] = _Cut(max(1, min(self.of(key), failed_size // 2)))
+        self._cut.move_to_end(key)
+        if len(self._cut) > MOST_CUT:
+            self._cut.popitem(last=False)
+        self.size = self.of(key)
 
-    def ran_clean(self) -> None:
+    def ran_clean(self, key: Hashable) -> None:
         """A batch ran without running out of memory."""
-        if self.size == self._ceiling:
-            return
-        self._clean += 1
-        if self._clean >= CLEAN_BATCHES_TO_GROW:
-            self.size += 1
-            self._clean = 0
+        if key in self._cut:
+            self._grow(key, self._cut[key])
+        self.size = self.of(key)
+
+    def _grow(self, key: Hashable, cut: _Cut) -> None:
+        cut.clean += 1
+        if cut.clean >= CLEAN_BATCHES_TO_GROW:
+            cut.size, cut.clean = cut.size + 1, 0
+        if cut.size >= self._ceiling:
+            del self._cut[key]
+
+
+@dataclass(slots=True)
+class _Cut:
+    """A size that memory has cut, and the batches that ran clean with it since it changed."""
+
+    size: int
+    clean: int = 0

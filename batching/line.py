@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from itertools import compress
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -51,8 +53,8 @@ class Line:
         """Let `item` wait; `arrival` tells apart what was enqueued at the same time."""
         if len(self.items) == self._table.shape[1]:
             self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
-        place, end = int(np.searchsorted(self.lengths, item.cost, side="right")), len(self.items)
-        self._table[:, place + 1 : end + 1] = self._table[:, place:end].copy()
+        place, end = bisect_right(self.items, item.cost, key=attrgetter("cost")), len(self.items)
+        self._table[:, place + 1 : end + 1] = self._table[:, place:end]
         deadline_at = NEVER if item.deadline_at is None else item.deadline_at
         self._table[:, place] = (item.cost, item.enqueued_at, arrival, item.rank, deadline_at)
         self.items.insert(place, item)
@@ -65,19 +67,22 @@ class Line:
         """Forget the item of this id."""
         place = next(place for place, item in enumerate(self.items) if item.id == item_id)
         self._tenants -= Counter([self.items[place].tenant])
-        self._remove(np.array([place]))
+        self._remove([place])
 
     def pop(self, places: Places) -> tuple[Item, ...]:
         """The items at these places, in this order, which then wait no more."""
-        taken = tuple([self.items[place] for place in places.tolist()])
-        self.passed_by = 0 if self.oldest in places else self.passed_by + 1
+        items, listed = self.items, places.tolist()
+        taken = tuple([items[place] for place in listed])
+        self.passed_by = 0 if self.oldest in listed else self.passed_by + 1
         self.was_held = False
         if self.has_tenants:
             self._tenants -= Counter([item.tenant for item in taken])
             self._shares.charge(taken, self._tenants)
+        elif len(taken) == len(items):
+            self._tenants.clear()
         else:
-            self._tenants -= Counter({taken[0].tenant: len(taken)})
-        self._remove(places)
+            self._tenants[taken[0].tenant] -= len(taken)
+        self._remove(listed)
         return taken
 
     @property
@@ -141,11 +146,16 @@ class Line:
     def _column(self, name: int) -> Vector:
         return self._table[name, : len(self.items)]
 
-    def _remove(self, places: Places) -> None:
-        stay = np.ones(len(self.items), dtype=bool)
-        stay[places] = False
-        left = self._table[:, : len(stay)].compress(stay, axis=1)
-        self._table[:, : left.shape[1]] = left
-        self.items = list(compress(self.items, stay.tolist()))
-        least = left.min(axis=1, initial=NEVER).tolist()
+    def _remove(self, places: Sequence[int]) -> None:
+        begin, end, count = min(places), max(places) + 1, len(self.items)
+        left = self._table[:, : count - len(places)]
+        if end - begin == len(places):  # neighbours, as of a window of lengths: a slice will do
+            left[:, begin:] = self._table[:, end:count]
+            del self.items[begin:end]
+        else:
+            stay = np.ones(count, dtype=bool)
+            stay[places] = False
+            left[:] = self._table[:, :count].compress(stay, axis=1)
+            self.items = list(compress(self.items, stay.tolist()))
+        least = np.minimum.reduce(left, axis=1, initial=NEVER).tolist()
         self.oldest_at, self.first_rank, self.first_deadline = least[ENQUEUED], least[RANK], least[DEADLINE]

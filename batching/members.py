@@ -100,21 +100,22 @@ def choose(at: Situation) -> Chosen:
 
 
 def _best(at: Situation) -> Chosen:
-    first = at.ranks.min()
-    front = np.flatnonzero(at.ranks == first)
+    first = float(at.ranks.min()) if at.line.has_deadlines else at.line.first_rank
+    front = (at.ranks == first).nonzero()[0]
     if first <= URGENT:
         return Chosen(places=_urgent(at, front), rule=Reason.URGENT)
-    hopeful = front[np.isfinite(at.line.deadlines[front])]
-    if len(hopeful) and first < DEMOTED:
-        return Chosen(places=_in_time(at, hopeful), rule=Reason.DEADLINE)
+    if at.line.has_deadlines and first < DEMOTED:
+        hopeful = front[np.isfinite(at.line.deadlines[front])]
+        if len(hopeful):
+            return Chosen(places=_in_time(at, hopeful), rule=Reason.DEADLINE)
     if _lengths_matter(at):
         return Chosen(places=_with_riders(at, _alike(at, front), at.calm), rule=Reason.LENGTHS)
     return first_come(at.line, at.line.in_turn(at.ranks), at.calm)
 
 
 def _lengths_matter(at: Situation) -> bool:
-    lengths = at.line.lengths
-    return at.known.duration.lengths_matter(at.calm.rows, float(lengths[0]), float(lengths[-1]))
+    shortest, longest = at.line.items[0].cost, at.line.items[-1].cost
+    return at.known.duration.lengths_matter(at.calm.rows, shortest, longest)
 
 
 def _urgent(at: Situation, front: Places) -> Places:
@@ -156,6 +157,8 @@ def _with_riders(at: Situation, core: Places, room: Room) -> Places:
         return core
     rides = (at.line.lengths <= at.line.lengths[core].max()) & (at.ranks <= max(at.ranks[core].max(), LAST))
     rides[core] = False
+    if not rides.any():
+        return core
     order = at.line.in_turn(at.ranks)
     return _fill(at.line, core, order[rides[order]], room)
 

@@ -12,14 +12,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from batching.duration import Duration, Vector
+from batching.line import Places
 
 #: Least age, in seconds, at which an item counts double. Simulated with 0.25 to 2 s: shorter costs mean
 #: latency, longer the 99th percentile.
 LEAST_TAU = 0.5
+
+#: Pairs of rows and waiting items whose windows are remembered: those of the last few seconds.
+SIZES_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +35,22 @@ class Room:
     seconds: float = float("inf")
     """Seconds of padded audio: size times longest. One item that exceeds it runs by itself."""
 
-    def most(self, longest: Vector) -> Vector:
-        """Items that a batch may have whose longest is this, at least one each."""
+    def windows(self, longest: Vector) -> tuple[Vector, Places]:
+        """Size and begin of the largest window that ends with each of these; at least one item each."""
+        sizes, begins = _up_to(self.rows, len(longest))
         if self.seconds == float("inf"):
-            return np.full_like(longest, self.rows)
+            return sizes, begins
         by_seconds = self.seconds // np.maximum(longest, 1e-9)
-        return np.minimum(np.maximum(by_seconds, 1), self.rows)
+        narrower = np.minimum(sizes, np.maximum(by_seconds, 1))
+        return narrower, begins + (sizes - narrower).astype(np.intp)
+
+
+@lru_cache(maxsize=SIZES_REMEMBERED)
+def _up_to(rows: int, count: int) -> tuple[Vector, Places]:
+    """Sizes 1, 2, 3 … `rows`, `rows`, and where such windows begin: shape `[count]`."""
+    ends = np.arange(1.0, count + 1)
+    sizes = np.minimum(ends, rows)
+    return sizes, (ends - sizes).astype(np.intp)
 
 
 def best_window(
@@ -50,21 +65,18 @@ def best_window(
         room: how far it may grow.
         rate: items that come in a second.
     """
-    count = len(lengths)
-    ends = np.arange(1.0, count + 1)
-    sizes = np.minimum(ends, room.most(lengths))
-    begins = (ends - sizes).astype(np.intp)
+    count, last = len(lengths), float(lengths[-1])
+    sizes, begins = room.windows(lengths)
     seconds = duration.seconds(sizes, lengths)
-    tau = max(LEAST_TAU, duration.seconds(float(room.rows), float(lengths[-1])))
-    total = np.zeros(count + 1)
-    np.cumsum(1 + (np.maximum(ages, 0) / tau) ** 2, out=total[1:])
+    tau = max(LEAST_TAU, duration.seconds(float(room.rows), last))
+    overdue, total = ages / tau, np.zeros(count + 1)
+    np.add.accumulate(1 + overdue * overdue, out=total[1:])
     weights = total[1:] - total[begins]
-    if count <= room.rows:
-        left = count - sizes
-        rest = (left > 0) * duration.seconds(left, np.full(count, lengths[-1]))
-        both = seconds + rest
-        value = -(total[-1] * seconds + (total[-1] - weights) * rest + rate / 2 * both**2)
+    if count > room.rows:
+        best = int((weights / seconds).argmax())
     else:
-        value = weights / seconds
-    best = int(value.argmax())
+        left = count - sizes
+        rest = (left > 0) * duration.seconds(left, np.full(count, last))
+        lost = total[-1] * seconds + (total[-1] - weights) * rest + rate / 2 * (seconds + rest) ** 2
+        best = int(lost.argmin())
     return int(begins[best]), best + 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,8 +46,8 @@ class Bar(Unseen):
 
 @contextmanager
 def progress(total: int) -> Iterator[Unseen]:
-    """A bar until the context ends, if standard error is a terminal."""
-    if not sys.stderr.isatty():
+    """A bar until the context ends, if standard error is a terminal with room for it."""
+    if not sys.stderr.isatty() or _goes_on():
         yield Unseen()
         return
     from rich.console import Console
@@ -57,3 +59,11 @@ def progress(total: int) -> Iterator[Unseen]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, redirect_stdout=to_terminal) as bar:
         yield Bar(bar, total)
+
+
+def _goes_on() -> bool:
+    """Whether standard output is a pipe, whose reader may write on the same screen, into the bar."""
+    try:
+        return stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode)
+    except OSError:  # an object in memory, which takes the place of standard output
+        return False

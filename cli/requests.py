@@ -104,7 +104,7 @@ def transcribe(
     which holds the error. If the wait ends early the requests go on: their ids are on standard error,
     for `segue result`.
     """
-    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
+    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": _ahead(deadline)}
     given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
     give_up_at = _in(timeout)
     output = Output(
@@ -155,7 +155,7 @@ def submit(
     While the queue is full, this waits for room. A file that is too long for one request is a recording:
     this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
-    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": deadline}
+    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": _ahead(deadline)}
     given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
     give_up_at = _in(timeout)
     failed = False
@@ -252,3 +252,10 @@ def _client(redis_url: str | None) -> Client:
 def _in(timeout: float | None) -> float:
     """When `timeout` seconds will have passed, on the monotonic clock; None is never."""
     return float("inf") if timeout is None else time.monotonic() + timeout
+
+
+def _ahead(deadline: float | None) -> float | None:
+    """`deadline`, if it is one: else it would be wrong for each input, where it is said once."""
+    from producer.submission import check_ahead
+
+    return check_ahead("deadline", deadline)

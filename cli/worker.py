@@ -42,6 +42,9 @@ def worker(
     max_batch_wait_ms: Annotated[
         str | None, typer.Option(help="But none waits longer than this.", metavar="MS")
     ] = None,
+    metrics_address: Annotated[
+        str | None, typer.Option(help="Where Prometheus may ask: 127.0.0.1:9090.", metavar="HOST:PORT")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
 ) -> None:
     """Run a worker: Redis in, batches through the engine, Redis out.
@@ -63,6 +66,7 @@ def worker(
         "max_batch_size": max_batch_size,
         "min_batch_size": min_batch_size,
         "max_batch_wait_ms": max_batch_wait_ms,
+        "metrics_address": metrics_address,
         "log_level": log_level,
     }
     environ = {**os.environ, **checked_environment(config, flags)}

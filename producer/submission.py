@@ -71,8 +71,8 @@ class Terms:
         return cls(
             sample_rate=options.pop("sample_rate", None),
             priority=check_priority(options.pop("priority", Priority.NORMAL)),
-            expires=_check_ahead("expires", options.pop("expires", None)),
-            deadline=_check_ahead("deadline", options.pop("deadline", None)),
+            expires=check_ahead("expires", options.pop("expires", None)),
+            deadline=check_ahead("deadline", options.pop("deadline", None)),
             encoding=_check_encoding(options.pop("encoding", Encoding.PCM)),
             conversation=check_conversation(options.pop("conversation", None)),
             tenant=check_tenant(options.pop("tenant", None)),
@@ -205,16 +205,8 @@ def check_max_queued(most: object) -> int | None:
     return most
 
 
-def _check_encoding(encoding: object) -> Encoding:
-    try:
-        return Encoding(str(encoding))
-    except ValueError:
-        raise RequestError(
-            f"encoding is {repr(encoding)[:40]}: expected one of {', '.join(Encoding)}", "BAD_OPTION"
-        ) from None
-
-
-def _check_ahead(name: str, seconds: object) -> float | None:
+def check_ahead(name: str, seconds: object) -> float | None:
+    """Return `seconds` if they are a length of time from now, or None for none; else raise `RequestError`."""
     if seconds is None:
         return None
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= MOST_AHEAD:
@@ -223,3 +215,12 @@ def _check_ahead(name: str, seconds: object) -> float | None:
             "BAD_DEADLINE",
         )
     return seconds
+
+
+def _check_encoding(encoding: object) -> Encoding:
+    try:
+        return Encoding(str(encoding))
+    except ValueError:
+        raise RequestError(
+            f"encoding is {repr(encoding)[:40]}: expected one of {', '.join(Encoding)}", "BAD_OPTION"
+        ) from None

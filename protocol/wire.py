@@ -9,7 +9,7 @@ of classes, never by importing what a message names.
 from __future__ import annotations
 
 import base64
-import binascii
+import string
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -32,6 +32,9 @@ _REQUEST_FIELDS = frozenset(
     {"audio", "conversation", "deadline_at", "options", "signature", "submitted_at", "tenant", "v"}
 )
 _AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding", "samples"})
+
+#: What base64 consists of before its padding (RFC 4648, 4).
+_BASE64 = string.ascii_letters + string.digits + "+/"
 
 #: The fields of what is encoded, asked for once: `dataclasses.asdict` asks, and copies, each time, which
 #: takes 116 µs for a transcript of one segment where this takes 10 (measured on a shared 2-core machine).
@@ -212,8 +215,11 @@ def _decode_base64(text: object) -> bytes:
         )
     try:
         return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise RequestError(f"audio.base64 is not base64: {error}", "BAD_BASE64") from None
+    except ValueError as error:  # `binascii.Error` is one
+        at = len(text) - len(text.lstrip(_BASE64))
+        raise RequestError(
+            f"audio.base64 is not base64 from character {at} on: {error}", "BAD_BASE64"
+        ) from None
 
 
 def _decode_time(name: str, value: object, code: str) -> float | None:

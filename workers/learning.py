@@ -57,7 +57,7 @@ class Learning:
         if not self._dynamic:
             return
         if report["out_of_memory_at"] is None:
-            self._waiting.cap.ran_clean()
+            self._waiting.cap.ran_clean(run.batch.key)
         else:
             self._shrink(run, report["out_of_memory_at"])
 
@@ -71,13 +71,13 @@ class Learning:
             self._waiting.ran(run.batch, report["engine"])
         self.metrics.ran(run, report, gap=gap, ended_at=now)
         terms = self._waiting.terms(run.batch.key)
-        self.metrics.knows(cap=self._waiting.cap.size, rate=self.rate, terms=terms)
+        self.metrics.knows(cap=self._waiting.cap.of(run.batch.key), rate=self.rate, terms=terms)
 
     def _shrink(self, run: Run, failed_size: int) -> None:
-        self._waiting.cap.shrink(failed_size)
+        self._waiting.cap.shrink(run.batch.key, failed_size)
         log.warning(
             "batch %d: out of memory at %d requests, batches hold %d from now on",
             run.number,
             failed_size,
-            self._waiting.cap.size,
+            self._waiting.cap.of(run.batch.key),
         )

@@ -32,7 +32,7 @@ class Waiting:
         self.cap = SizeCap(limits.max_batch_size)
         self._enough = limits.min_batch_size
         self._forecast = Forecast() if batching.dynamic_batching else None
-        self._batcher = Batcher(limits, self._forecast)
+        self._batcher = Batcher(limits, self._forecast, self.cap)
         self._works: dict[Hashable, Work] = {}
         self._delayed: dict[int, Any] = {}
         self._item_ids = count()
@@ -43,6 +43,12 @@ class Waiting:
         if len(self._delayed) >= MOST_DELAYED:
             return 0
         return max(0, self.cap.size - len(self._batcher))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether a full batch waits, and nobody who must run alone."""
+        alone = any(work.item.alone for work in self._works.values())
+        return len(self._batcher) >= self.cap.size and not alone
 
     @property
     def least(self) -> int:
@@ -91,7 +97,7 @@ class Waiting:
 
     def take(self, now: float) -> tuple[Batch, list[Work]] | None:
         """The batch that a free engine should run now, if any, with its works."""
-        batch = self._batcher.take(now, self.cap.size)
+        batch = self._batcher.take(now)
         if batch is None:
             return None
         return batch, [self._works.pop(item.id) for item in batch.items]
@@ -120,7 +126,7 @@ class Waiting:
 
     def wake_at(self) -> float | None:
         """When `take` has something to give if nothing else comes."""
-        return self._batcher.wake_at(self.cap.size)
+        return self._batcher.wake_at()
 
     def clear(self) -> None:
         """Forget whatever waits for a batch."""

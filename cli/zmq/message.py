@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ def read_message(body: Sequence[bytes]) -> Mapping[str, Any]:
     """The object that the body holds.
 
     Raises:
-        RequestError: several frames or none, too large, not UTF-8, not JSON, or no object.
+        RequestError: several frames or none, too large, not UTF-8, not JSON, a name twice, or no object.
     """
     if len(body) != 1:
         raise RequestError(f"the message has {len(body)} frames: expected 1, of JSON")
@@ -35,7 +36,7 @@ def read_message(body: Sequence[bytes]) -> Mapping[str, Any]:
             f"the message has {len(body[0])} bytes, the limit is {MAX_MESSAGE_BYTES}", "TOO_LARGE"
         )
     try:
-        message = json.loads(body[0].decode("utf-8"))
+        message = json.loads(body[0].decode("utf-8"), object_pairs_hook=_object)
     except RecursionError:
         raise RequestError("the message is not JSON that can be read: nested too deeply") from None
     except ValueError as error:  # among them a number of more digits than Python reads
@@ -43,6 +44,15 @@ def read_message(body: Sequence[bytes]) -> Mapping[str, Any]:
     if not isinstance(message, dict):
         raise RequestError(f"the message is of type {type(message).__name__}: expected an object")
     return message
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a name that comes twice Python would take the last, and somebody else the first: it is refused."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise RequestError(f"the message says {twice[:40]!r} twice")
+    return made
 
 
 def write_message(answer: Mapping[str, Any]) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from batching.batch import Reason
 from batching.batcher import MOST_OVERTAKING, Batcher
 from batching.item import URGENT, Item
-from batching.limits import Limits
+from batching.limits import Limits, SizeCap
 
 NORMAL = 5
 BULK = 9
@@ -19,15 +19,18 @@ def item(
     return Item(id=name, key=key, rank=rank, enqueued_at=at, cost=1.0, alone=alone)
 
 
-def batcher(*items: Item, largest: int = 4, smallest: int = 2, wait: float = 0.1) -> Batcher:
-    made = Batcher(Limits(max_batch_size=largest, min_batch_size=smallest, max_batch_wait=wait))
+def batcher(
+    *items: Item, largest: int = 4, smallest: int = 2, wait: float = 0.1, cap: SizeCap | None = None
+) -> Batcher:
+    limits = Limits(max_batch_size=largest, min_batch_size=smallest, max_batch_wait=wait)
+    made = Batcher(limits, cap=cap)
     for one in items:
         made.add(one)
     return made
 
 
-def names(made: Batcher, now: float, at_most: int | None = None) -> list[object]:
-    batch = made.take(now, at_most)
+def names(made: Batcher, now: float) -> list[object]:
+    batch = made.take(now)
     return [one.id for one in batch.items] if batch else []
 
 
@@ -123,10 +126,14 @@ def test_batch_takes_all_that_wait_up_to_its_limit() -> None:
 
 
 def test_smaller_memory_makes_smaller_batches() -> None:
-    """`at_most` cuts the batch, and lowers what counts as enough with it (rule 5)."""
-    made = batcher(*(item(number) for number in range(4)), smallest=4)
-    assert names(made, now=0.0, at_most=2) == [0, 1]
-    assert names(made, now=0.0, at_most=2) == [2, 3]
+    """What memory allows cuts the batches of a key, and lowers what counts as enough with it (rule 5)."""
+    cap = SizeCap(4)
+    made = batcher(*(item(number) for number in range(4)), smallest=4, cap=cap)
+    for number in range(4, 8):
+        made.add(item(number, at=0.05, key="other"))
+    cap.shrink("k", 4)
+    assert made.wake_at() == float("-inf")
+    assert [names(made, now=0.05) for _ in range(3)] == [[0, 1], [2, 3], [4, 5, 6, 7]]
 
 
 def test_suspect_runs_alone_and_at_once() -> None:
@@ -189,33 +196,36 @@ items = st.builds(
 @given(
     arrivals=st.lists(items, unique_by=lambda one: one.id, max_size=60),
     limits=st.integers(1, 9).flatmap(lambda top: st.tuples(st.just(top), st.integers(1, top))),
-    memory=st.lists(st.integers(1, 12), min_size=1, max_size=5),
+    failed=st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 20)), max_size=5),
     steps=st.lists(st.floats(0, 1), max_size=80),
 )
 def test_nothing_lost_nothing_doubled_limits_kept(
-    arrivals: list[Item], limits: tuple[int, int], memory: list[int], steps: list[float]
+    arrivals: list[Item], limits: tuple[int, int], failed: list[tuple[str, int]], steps: list[float]
 ) -> None:
     """Every item leaves in exactly one batch; batches keep size, key and solitude, in rank order."""
     largest, smallest = limits
-    made = Batcher(Limits(max_batch_size=largest, min_batch_size=smallest, max_batch_wait=0.5))
+    cap = SizeCap(largest)
+    made = batcher(largest=largest, smallest=smallest, wait=0.5, cap=cap)
     now, left, taken = 0.0, list(arrivals), []
-    for number, step in enumerate(steps):
+    for step in steps:
         if left:
             made.add(left.pop())
         now += step
-        if batch := made.take(now, memory[number % len(memory)]):
-            taken.append((batch, memory[number % len(memory)]))
+        if batch := made.take(now):
+            taken.append((batch, cap.of(batch.key)))
+            if failed:
+                cap.shrink(*failed.pop())
     for one in left:
         made.add(one)
     while batch := made.take(1_000.0):
-        taken.append((batch, largest))
+        taken.append((batch, cap.of(batch.key)))
 
     assert len(made) == 0
     ran = [one.id for batch, _ in taken for one in batch.items]
     assert len(ran) == len(set(ran))
     assert set(ran) == {one.id for one in arrivals}
     for batch, at_most in taken:
-        assert 1 <= len(batch) <= min(largest, at_most)
+        assert 1 <= len(batch) <= at_most <= largest
         assert len({one.key for one in batch.items}) == 1
         assert not any(one.alone for one in batch.items) or len(batch) == 1
         order = [(one.rank, one.enqueued_at) for one in batch.items]

@@ -12,7 +12,7 @@ from batching.batcher import MOST_OVERTAKING, Batcher
 from batching.forecast import Forecast
 from batching.item import URGENT, Item
 from batching.latency import Ran
-from batching.limits import Limits
+from batching.limits import Limits, SizeCap
 from batching.members import MOST_PASSED_BY
 
 LENGTHS = (1.0, 4.0, 30.0)
@@ -175,11 +175,13 @@ def test_oldest_is_overtaken_a_bounded_number_of_times(
 @given(steps=traffic, at_most=st.integers(1, 9))
 def test_what_is_held_fits_the_next_batch(steps: list[Step], at_most: int) -> None:
     """A batcher that is given no more than it has room for is empty after one batch of each key (B7)."""
-    batcher = Batcher(Limits(max_batch_size=9, min_batch_size=1, max_batch_wait=0.0))
-    held = [replace(step.item, key="a", alone=False) for step in steps[:at_most]]
+    cap = SizeCap(9)
+    cap.shrink("a", 2 * at_most)
+    batcher = Batcher(Limits(max_batch_size=9, min_batch_size=1, max_batch_wait=0.0), cap=cap)
+    held = [replace(step.item, key="a", alone=False) for step in steps[: cap.of("a")]]
     for item in held:
         batcher.add(item)
-    batch = batcher.take(60.0, at_most)
+    batch = batcher.take(60.0)
     assert batch is not None
     assert (len(batch), len(batcher)) == (len(held), 0)
 

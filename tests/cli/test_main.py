@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from cli.flower import asks_who_is_there, is_loopback
 from cli.main import app
 from cli.worker import checked_environment
+from tests.bad_asks import BAD_IDS, shown
 from workers.settings import NAMES
 
 #: What a verb may need but `segue --help` must not pay for.
@@ -89,6 +90,8 @@ def test_no_first_sentence_is_cut_off() -> None:
         ["no-such-verb"],
         ["queue", "--no-such-option"],
         ["submit", "a.wav", "--priority", "soon"],
+        ["submit", "a.wav", "--priority", "URGENT"],
+        ["submit", "a.wav", "--priority", "11"],
         ["demo", "--segments", "0"],
     ],
 )
@@ -106,11 +109,24 @@ def test_an_unknown_language_is_wrong_usage(no_audio: Path) -> None:
     assert asked.stderr.startswith("segue: unknown language 'klingon'")
 
 
-def test_an_impossible_request_id_is_wrong_usage(nowhere: str) -> None:
+@pytest.mark.parametrize(
+    ("verb", "request_id"),
+    [("result", "a b"), ("cancel", "a b"), *(("status", one) for one in BAD_IDS if isinstance(one, str))],
+    ids=shown,
+)
+def test_an_impossible_request_id_is_wrong_usage(verb: str, request_id: str, nowhere: str) -> None:
     """An id that no request can have is named, whether or not Redis is there."""
-    asked = segue("status", "not an id", "--redis-url", nowhere)
+    asked = segue(verb, request_id, "--redis-url", nowhere)
     assert asked.exit_code == 2
-    assert "not an id" in asked.stderr
+    assert "request_id is " in asked.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e308", "253402300799", "soon", ""])
+def test_an_impossible_deadline_is_wrong_usage(seconds: str, no_audio: Path, nowhere: str) -> None:
+    """Seconds from now, above none and no longer than a year; nothing is read before that is clear."""
+    asked = segue("submit", no_audio, f"--deadline={seconds}", "--redis-url", nowhere)
+    assert asked.exit_code == 2
+    assert "deadline" in asked.stderr
 
 
 @pytest.mark.parametrize("spelling", ["--output_format=verbose_json", "--max_line_width=9", "--output_dir=."])
@@ -136,6 +152,10 @@ def test_what_the_worker_has_is_said_so(flag: str, no_audio: Path) -> None:
         (["--temperature", "7"], "temperature"),
         (["--task", "sing"], "task"),
         (["--initial_prompt", "a\0b"], "initial_prompt"),
+        (["--initial_prompt", "x" * 1_000_000], "initial_prompt"),
+        (["--hotwords", "x" * 1_000_000], "hotwords"),
+        (["--language", "klingon"], "language"),
+        (["--model-pref", "../small"], "model_pref"),
     ],
 )
 def test_a_wish_out_of_range_is_wrong_usage(flags: list[str], complaint: str, no_audio: Path) -> None:

@@ -41,6 +41,8 @@ RIGHTS = [
     ("producer", ["EVALSHA", "0" * 40, "2", "segue", RESULT], True),
     ("producer", ["HSET", "segue:recording:x", "1", "…"], True),
     ("producer", ["SET", "segue:conversation:x:turn", "…"], True),
+    ("producer", ["TTL", "segue:conversation:x:turn"], True),
+    ("producer", ["GET", "segue:conversation:x:turn"], False),
     ("producer", ["HGET", "segue:conversation:x:context", "text"], False),
     ("producer", ["SET", RESULT, "forged"], False),
     ("producer", ["DEL", RESULT], False),
@@ -50,7 +52,16 @@ RIGHTS = [
     ("producer", ["HGETALL", "segue:inflight:x"], False),
     ("producer", ["DEL", "segue:inflight:x"], False),
     ("producer", ["ZADD", "segue:leases", "1", "x"], False),
-    ("producer", ["HGET", "segue:rates", "x"], True),
+    ("producer", ["HMGET", "segue:rates", "x"], True),
+    ("producer", ["EXISTS", "segue:audio:x", RESULT], True),
+    ("producer", ["GET", "segue:audio:x"], False),
+    ("producer", ["MGET", "segue:audio:x"], False),
+    ("producer", ["SET", "segue:audio:x", "…", "GET"], False),
+    ("producer", ["DEL", "segue:audio:x"], False),
+    ("producer", ["DEL", "segue"], False),
+    ("producer", ["SET", "segue", "…"], False),
+    ("producer", ["EXPIRE", "segue", "1"], False),
+    ("producer", ["DEL", "segue:cancelled:x"], True),
     ("producer", ["PUBLISH", "/0.celery.pidbox", "shutdown"], False),
     ("producer", ["EVALSHA", "0" * 40, "1", "elsewhere"], False),
     ("producer", ["GET", "elsewhere"], False),
@@ -73,7 +84,8 @@ RIGHTS = [
     ("admin", ["CONFIG", "GET", "maxmemory"], True),
 ]
 
-#: What none but the admin may: to change the server, look at all keys, or write over what it protects.
+#: What none but the admin may: to change the server, look at all keys or at their names, or write over what
+#: it protects.
 FORBIDDEN = (
     ["CONFIG", "SET", "dir", "/tmp"],  # noqa: S108 - a path that is never used
     ["CONFIG", "GET", "*"],
@@ -90,6 +102,7 @@ FORBIDDEN = (
     ["ACL", "SETUSER", "x"],
     ["ACL", "LIST"],
     ["CLIENT", "KILL", "TYPE", "normal"],
+    ["CLIENT", "TRACKING", "ON", "BCAST"],  # tells the names of all keys that change, and so the ids
     ["SCRIPT", "FLUSH"],
     ["FUNCTION", "LOAD", "x"],
     ["SORT", "segue"],

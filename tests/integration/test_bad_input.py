@@ -1,4 +1,4 @@
-"""Promise: a bad sound file fails alone, at every door, with the code for what is wrong with it."""
+"""Promise: bad sound, and what is asked wrongly, fails alone at every door, with its code."""
 
 from __future__ import annotations
 
@@ -9,18 +9,33 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import redis
 from celery import Celery
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from bench.junk import envelope
 from cli.main import app
 from producer import AsyncClient, Client
 from protocol.errors import RequestError, TranscriptionError
 from protocol.request import MAX_INLINE_BYTES
+from protocol.routing import QUEUE
+from tests.bad_asks import (
+    BAD_BASE64,
+    BAD_IDS,
+    BAD_LENGTHS_OF_TIME,
+    BAD_OPTIONS,
+    BAD_PRIORITIES,
+    BAD_TIMES,
+    BAD_VERSIONS,
+    shown,
+)
 from tests.bad_sound import every_bad_file, wav
+from tests.bombs import flac_of_silence
 from tests.integration.conftest import StartWorker
 
 Noise = Callable[..., NDArray[np.int16]]
@@ -164,13 +179,13 @@ def test_the_command_line_names_it(
 def test_submit_on_the_command_line_names_it(
     client: Client, redis_url: str, bad: list[tuple[str, bytes, str]], paths: list[Path], good: Path
 ) -> None:
-    """One line each, with the code; only the good one has an id, and the exit status is 1."""
+    """One line each, with the code, and exit status 1; the good one and recordings have ids."""
     asked = CliRunner().invoke(app, ["submit", *map(str, paths), str(good), "--redis-url", redis_url])
-    assert [
-        line[-len(code) - 3 :] for line, (*_, code) in zip(asked.stderr.splitlines(), bad, strict=True)
-    ] == [f" [{code}]" for *_, code in bad]
-    assert (asked.exit_code, len(asked.stdout.split())) == (1, 1)
-    assert client.queue_depth()["normal"] == 1
+    expected = [AS_RECORDING.get(code, code) for *_, code in bad]
+    complaints = [line for line in asked.stderr.splitlines() if line.endswith("]")]
+    assert [line.rsplit(" [", 1)[1][:-1] for line in complaints] == [code for code in expected if code]
+    assert (asked.exit_code, len(asked.stdout.split())) == (1, 1 + expected.count(None))
+    assert client.queue_depth()["normal"] >= 1
 
 
 def test_a_worker_refuses_it_from_stock_celery(
@@ -199,6 +214,92 @@ def _outcome(client: Client, request_id: str) -> object:
         return client.get(request_id).result(WAIT)
     except TranscriptionError as error:
         return error
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *(({"request_id": one}, "BAD_REQUEST_ID") for one in BAD_IDS if one is not None),
+    *(({"priority": one}, "BAD_PRIORITY") for one in BAD_PRIORITIES),
+    *BAD_OPTIONS,
+    *(({name: one}, "BAD_DEADLINE") for name in ("deadline", "expires") for one in BAD_LENGTHS_OF_TIME),
+]
+
+
+def test_what_is_asked_wrongly_is_not_queued(client: Client) -> None:
+    """A bad id, priority, option or time is refused with its code before anything is written."""
+    for wrong, code in WRONG:
+        with pytest.raises(RequestError) as refused:
+            client.submit(GOOD, **wrong)
+        assert (shown(wrong), refused.value.code) == (shown(wrong), code)
+    assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
+
+
+def test_what_coroutines_ask_wrongly_is_not_queued(redis_url: str, client: Client) -> None:
+    """By the same rules."""
+
+    async def ask() -> list[str | None]:
+        async with AsyncClient(redis_url) as asking:
+            tried = (asking.submit(GOOD, **wrong) for wrong, _ in WRONG)
+            return codes([*await asyncio.gather(*tried, return_exceptions=True)])
+
+    assert asyncio.run(ask()) == [code for _, code in WRONG]
+    assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
+
+
+def raw(**audio: object) -> dict[str, Any]:
+    return {"audio": {"encoding": "flac", "samples": 800, **audio}}
+
+
+INLINE = raw(base64="AAAA")
+
+#: What somebody may send with stock Celery, and the code.
+BY_HAND: list[tuple[dict[str, Any], str]] = [
+    (raw(key="segue:audio:bomb"), "TOO_LONG"),
+    (raw(key="segue:audio:bomb", digest="0" * 32), "CHECKSUM_MISMATCH"),
+    (raw(key="segue:audio:gone"), "PAYLOAD_EXPIRED"),
+    (raw(key="../../etc/passwd"), "PATH_FORBIDDEN"),
+    (raw(path="/proc/self/environ"), "BAD_REQUEST"),
+    (raw(url="file:///etc/passwd"), "BAD_REQUEST"),
+    *((raw(base64=one), "BAD_BASE64") for one in BAD_BASE64),
+    *(({**INLINE, "options": options}, code) for options, code in BAD_OPTIONS),
+    *(({**INLINE, "deadline_at": one}, "BAD_DEADLINE") for one in BAD_TIMES),
+    *(({**INLINE, "v": one}, "BAD_SCHEMA_VERSION") for one in BAD_VERSIONS),
+]
+
+#: Case 56: JSON that is none, or that some reader chokes on, as whole messages.
+CHOKING = [
+    b"\xef\xbb\xbf" + json.dumps(envelope()).encode(),
+    json.dumps(envelope()).encode("utf-16"),
+    json.dumps(envelope()).encode().replace(b"junk", b"\xff\xfe"),
+    *(
+        json.dumps(envelope(body=body)).encode()
+        for body in (
+            '[[], {"audio": ' + "[" * 20_000 + "]" * 20_000 + "}, {}]",
+            '[[], {"v": ' + "9" * 100_000 + "}, {}]",
+            '[[], {"audio": {}, "audio": {}, "v": 1, "v": NaN}, {}]',
+            "\ufeff[[], {}, {}]",
+        )
+    ),
+]
+
+
+def test_what_is_sent_wrongly_by_hand_fails_alone(
+    start_worker: StartWorker,
+    client: Client,
+    celery_app: Celery,
+    redis_client: redis.Redis,
+    noise: Noise,
+) -> None:
+    """Each has its code, among them hours of sound in kilobytes; the worker lives and the others go on."""
+    worker = start_worker()
+    redis_client.set("segue:audio:bomb", flac_of_silence(36_000))
+    redis_client.lpush(QUEUE, *CHOKING)
+    for number, (wrong, _) in enumerate(BY_HAND):
+        celery_app.send_task("workers.transcribe", kwargs=wrong, task_id=f"by-hand-{number}", priority=9)
+    neighbour = client.submit(noise(1), priority="urgent")
+    outcomes = [_outcome(client, f"by-hand-{number}") for number in range(len(BY_HAND))]
+    assert codes(outcomes) == [code for _, code in BY_HAND]
+    assert neighbour.result(WAIT).text
+    assert worker.poll() is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and ru_maxrss in KiB")

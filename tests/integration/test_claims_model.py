@@ -566,6 +566,7 @@ def is_noticed(url: str, make: Callable[[redis.Redis], Claims]) -> bool:
 RARE = {
     "counts no deaths",
     "counts a death twice",
+    "counts deaths in company as alone",
     "counts deaths of the settled",
     "lets the suspect run in company",
     "puts back without a lease",

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from cli.zmq.message import MAX_MESSAGE_BYTES
 from cli.zmq.service import MAX_BYTES, MAX_FRAME_BYTES, MAX_MESSAGES
+from tests.bad_asks import BAD_IDS, shown
 from tests.integration.servers import worker_on
 from tests.integration.zmq_service import answer, ask, asking, zmq_service
 from tests.redis_users import as_user
@@ -113,6 +114,8 @@ QUEUE = {"action": "queue_for_batch", "audio_data": SECOND}
         ({"action": "transcribe_batch"}, "BAD_REQUEST", "has no batch_data"),
         ({"action": "result"}, "BAD_REQUEST", "has no request_id"),
         ({**QUEUE, "audio_data": "AAAA"}, "BAD_ARRAY", "of type str"),
+        ({**QUEUE, "audio_data": "/proc/self/environ"}, "BAD_ARRAY", "of type str"),
+        ({**QUEUE, "priority": "urgent"}, "BAD_REQUEST", "unknown field 'priority'"),
         ({**QUEUE, "audio_data": ["0.1"] * 16_000}, "BAD_ARRAY", "audio_data[0] is '0.1'"),
         ({**QUEUE, "audio_data": [*SECOND, float("nan")]}, "NON_FINITE_SAMPLES", "sample 16000 is nan"),
         ({**QUEUE, "audio_data": [*SECOND, float("-inf")]}, "NON_FINITE_SAMPLES", "sample 16000 is -inf"),
@@ -146,6 +149,24 @@ def test_a_message_that_makes_no_sense_is_told_so(
     assert said in refused["error"]["message"]
 
 
+@pytest.mark.parametrize("wrong", BAD_IDS, ids=shown)
+def test_what_is_no_id_is_told_so(endpoint: str, wrong: object) -> None:
+    """Wherever an id may be said; none at all is an id of ours where something is queued."""
+    asked: list[dict[str, Any]] = [{"action": "status"}, {"action": "result"}]
+    for message in asked if wrong is None else [*asked, QUEUE]:
+        assert ask(endpoint, **message, request_id=wrong)["error"]["code"] == "BAD_REQUEST_ID"
+
+
+def test_an_id_stands_for_its_sound(endpoint: str, noise: Noise) -> None:
+    """Case 52: the same again is the same request, other sound under its id is refused."""
+    first, other = noise(11).tolist(), noise(12).tolist()
+    for _ in range(2):
+        queued = ask(endpoint, action="queue_for_batch", audio_data=first, request_id="taken")
+        assert queued["status"] == "success"
+    refused = ask(endpoint, action="queue_for_batch", audio_data=other, request_id="taken")["error"]
+    assert (refused["code"], refused["retryable"]) == ("ID_CONFLICT", False)
+
+
 @pytest.mark.parametrize(
     ("frames", "code", "said"),
     [
@@ -160,11 +181,14 @@ def test_a_message_that_makes_no_sense_is_told_so(
         ([b'{"action": ' + b"9" * 100_000 + b"}"], "BAD_REQUEST", "not JSON"),
         ([bytes(10_000_000)], "BAD_REQUEST", "not JSON"),
         ([np.random.default_rng(5).bytes(10_000_000)], "BAD_REQUEST", "not JSON"),
+        ([b'{"action": "health", "action": "result"}'], "BAD_REQUEST", "says 'action' twice"),
+        ([b'{"action": "health", "deep": {"a": 1, "b": 2, "b": 1}}'], "BAD_REQUEST", "says 'b' twice"),
         ([b" " * (MAX_MESSAGE_BYTES + 1)], "TOO_LARGE", f"the limit is {MAX_MESSAGE_BYTES}"),
         ([b'{"action":', b'"health"}'], "BAD_REQUEST", "has 2 frames"),
         ([b"{}", b"", b"{}"], "BAD_REQUEST", "has 3 frames"),
     ],
-    ids="empty text bytes utf-16 bom list null deep digits zeros random large frames empty-frame".split(),
+    ids="empty text bytes utf-16 bom list null deep digits zeros random twice twice-below large frames"
+    " empty-frame".split(),
 )
 def test_bytes_that_are_no_message_are_answered(
     endpoint: str, frames: list[bytes], code: str, said: str

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import threading
 import wave
+from collections import Counter
 from collections.abc import Callable
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +18,7 @@ from faster_whisper import decode_audio
 from numpy.typing import NDArray
 
 from producer.audio import AudioLike, encode_payload, read_audio
+from producer.long_audio import read_pieces
 from producer.source import MAX_BYTES
 from protocol.errors import RequestError
 from protocol.request import MAX_SAMPLES, Encoding
@@ -133,11 +138,18 @@ def test_all_ways_to_hand_over_a_file_are_one(speech: Path) -> None:
         np.testing.assert_array_equal(samples, read_audio(path).samples)
 
 
-def test_files_are_known_by_their_bytes_and_not_by_their_names(speech: Path, tmp_path: Path) -> None:
-    """A FLAC file called .wav is a FLAC file."""
-    misnamed = tmp_path / "speech.wav"
-    misnamed.write_bytes((speech / "mlx_ls_test.flac").read_bytes())
-    assert len(read_audio(misnamed).samples) == 106_640
+@pytest.mark.parametrize("kind", ["wav", "flac", "mp3", "m4a", "opus", "webm"])
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".txt", ""])
+def test_files_are_known_by_their_bytes_and_not_by_their_names(
+    encode: Encode, tmp_path: Path, kind: str, suffix: str
+) -> None:
+    """Case 47: a FLAC file called .wav is a FLAC file, and nothing is made of the name's being wrong."""
+    file = encode(kind, tone(0.5))
+    misnamed = tmp_path / f"speech{suffix}"
+    misnamed.write_bytes(file)
+    audio = read_audio(misnamed)
+    np.testing.assert_array_equal(audio.samples, read_audio(file).samples)
+    assert audio.warnings == ()
 
 
 def test_short_reads_are_not_the_end() -> None:
@@ -152,6 +164,20 @@ def test_short_reads_are_not_the_end() -> None:
         out.setparams((1, 2, 16_000, 0, "NONE", ""))
         out.writeframes(tone(0.5).tobytes())
     assert len(read_audio(Trickle(file.getvalue())).samples) == 8_000
+
+
+#: How often a name is opened while it changes: each time takes about a millisecond.
+SWAPS = 300
+
+
+def read_recording(path: str | Path) -> object:
+    return list(read_pieces(path, sample_rate=None, warn=id))
+
+
+def link(folder: Path, target: str | Path) -> Path:
+    """A symbolic link in `folder`."""
+    (folder / "link").symlink_to(target)
+    return folder / "link"
 
 
 def fifo(folder: Path) -> Path:
@@ -169,14 +195,77 @@ def fifo(folder: Path) -> Path:
         (lambda _: "/dev/zero", "PATH_FORBIDDEN"),
         (fifo, "PATH_FORBIDDEN"),
         (lambda _: os.devnull, "PATH_FORBIDDEN"),
+        (lambda folder: link(folder, "/dev/zero"), "PATH_FORBIDDEN"),
+        (lambda folder: link(folder, fifo(folder)), "PATH_FORBIDDEN"),
+        (lambda folder: link(folder, folder), "PATH_FORBIDDEN"),
+        (lambda folder: link(folder, folder / "absent.wav"), "FILE_NOT_FOUND"),
+        (lambda folder: link(folder, folder / "link"), "FILE_UNREADABLE"),
+        (lambda folder: folder / ".." / "absent.wav", "FILE_NOT_FOUND"),
+        (lambda _: __file__, "UNSUPPORTED_FORMAT"),
     ],
-    ids=["absent", "NUL", "long name", "folder", "device", "FIFO", "null device"],
+    ids="absent NUL long folder device FIFO null to-device to-FIFO to-folder to-absent to-itself"
+    " above text".split(),
 )
-def test_only_regular_files_are_read(tmp_path: Path, make: Callable[[Path], str | Path], code: str) -> None:
-    """Whatever else a path names is refused, and nothing waits on it."""
+@pytest.mark.parametrize("read", [read_audio, read_recording], ids=["segment", "recording"])
+def test_only_sound_in_regular_files_is_read(
+    tmp_path: Path, make: Callable[[Path], str | Path], code: str, read: Callable[[str | Path], object]
+) -> None:
+    """Case 60: whatever else a path or a link names is refused, and nothing waits on it."""
     with pytest.raises(RequestError) as refused:
-        read_audio(make(tmp_path))
+        read(make(tmp_path))
     assert refused.value.code == code
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("read", [read_audio, read_recording], ids=["segment", "recording"])
+def test_what_is_in_other_files_is_not_told(tmp_path: Path, read: Callable[[str | Path], object]) -> None:
+    """Case 60: a file that is no sound is refused, and the error says nothing of what is in it. Those of
+    /proc say that they are empty, which whoever looks at the size first believes."""
+    for path in ("/proc/self/environ", link(tmp_path, "/proc/self/environ")):
+        with pytest.raises(RequestError) as refused:
+            read(path)
+        assert refused.value.code in {"UNSUPPORTED_FORMAT", "AUDIO_EMPTY"}
+        assert "PATH=" not in refused.value.message
+
+
+def test_a_link_to_a_file_is_that_file(speech: Path, tmp_path: Path) -> None:
+    """Paths come from the caller's own machine and program: a link, `..` and an absolute path are fine."""
+    path = speech / KENNEDY[0]
+    expected = read_audio(path).samples
+    for way in (link(tmp_path, path), speech / ".." / speech.name / path.name, path.absolute()):
+        np.testing.assert_array_equal(read_audio(way).samples, expected)
+
+
+def test_what_is_checked_is_what_is_read(speech: Path, tmp_path: Path) -> None:
+    """Case 60: a name that changes between a file and a FIFO all the time is the one or the other, and never
+    waited for: the file is opened first, and checked as it was opened."""
+    file, pipe, name = link(tmp_path, speech / KENNEDY[0]), fifo(tmp_path), tmp_path / "name"
+    name.symlink_to(file)
+    is_over = threading.Event()
+
+    def swap() -> None:
+        new = tmp_path / "new"
+        for target in cycle((pipe, file)):
+            if is_over.is_set():
+                return
+            new.symlink_to(target)
+            new.replace(name)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        seen = Counter(outcome(name) for _ in range(SWAPS))
+    finally:
+        is_over.set()
+        swapping.join()
+    assert set(seen) <= {"read", "PATH_FORBIDDEN"}
+
+
+def outcome(path: Path) -> str | None:
+    try:
+        return "read" if len(read_audio(path).samples) else None
+    except RequestError as error:
+        return error.code
 
 
 def test_nothing_larger_than_the_limit_is_read(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from producer.decode_process import DecodeProcess
 from producer.decoding import decode
 from producer.sound import resampled
 from protocol.errors import RequestError, TranscriptionError
+from tests.bad_sound import unmarked
+from tests.bombs import flac_of_silence, opus_of_silence
 
 Encode = Callable[[str, NDArray[np.int16]], bytes]
 Started = list[DecodeProcess]
@@ -114,6 +116,26 @@ def test_it_has_nothing_and_gets_nothing(
         assert limits[what] == ["0", "0"]
     assert limits["Max address space"] == [str(ADDRESS_SPACE)] * 2
     assert int(limits["Max cpu time"][0]) < 60
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_bombs_do_not_fill_its_memory(pool: DecodePool, started: Started, encode: Encode) -> None:
+    """Of 10 h of FLAC and 24 h of Opus that say nothing of it, no more is decoded than 30 s."""
+    for kind in ("flac", "opus"):
+        heard(pool, encode(kind, NOISE))
+    before = peak_bytes(started[0].pid)
+    for bomb in (unmarked(flac_of_silence(36_000)), opus_of_silence(86_400, said=1)):
+        with pytest.raises(RequestError) as refused:
+            heard(pool, bomb)
+        assert refused.value.code == "TOO_LONG"
+    assert len(started) == 1
+    assert peak_bytes(started[0].pid) - before < 100_000_000
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has had at a time."""
+    status = Path("/proc", str(pid), "status").read_text()
+    return 1_024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,21 @@ def test_memory_is_remembered(dynamic: bool, size: int) -> None:
     assert waiting.cap.size == size
 
 
+def test_next_batch_of_a_key_that_ran_out_is_smaller() -> None:
+    """After four did not fit, two are taken at a time."""
+    knows, waiting = learning()
+    for number in range(12):
+        one = work(f"{number}", 2.0)
+        waiting.add(one.message, one.request, 0.0)
+    taken = waiting.take(1.0)
+    assert taken is not None
+    batch, works = taken
+    knows.ran(Run(number=1, batch=batch, works=tuple(works)), report(8, memory=4), outcomes=8)
+    following = waiting.take(1.0)
+    assert following is not None
+    assert (len(batch), len(following[0])) == (8, 2)
+
+
 def test_figures_are_those_of_the_batch() -> None:
     """What was before it, what was in it, and who was late; of nobody by name."""
     knows, _ = learning()
