@@ -43,16 +43,12 @@ log = logging.getLogger(__name__)
 HURRY_SECONDS = 0.1
 
 #: How long before a batch will probably end its worker claims the next, in seconds: what Celery takes to
-#: receive some fifty messages, before `ORDER_SECONDS`. Earlier would bind out of turn what is more urgent.
-CLAIM_SECONDS = 0.03
-
-#: How long before that end it sends the engine the next batch, if that is full, in seconds: binding, starting
-#: and sending one took 3 to 8 ms with other work on both processors, and its timer is some ms late then.
-ORDER_SECONDS = 0.02
+#: receive some fifty messages. Earlier would bind what is more urgent in the end out of its turn.
+CLAIM_SECONDS = 0.02
 
 
 class Dispatcher:
-    """The waiting work, the engine, the one batch that runs, and at its end the one behind it."""
+    """The waiting work, the engine, and the one batch that runs."""
 
     def __init__(self, settings: Settings, backend: BatchedBackend, worker: str) -> None:
         self._settings = settings
@@ -71,8 +67,7 @@ class Dispatcher:
         )
         self._numbers = count(1)
         self._running: Run | None = None
-        self._next: Run | None = None
-        self._abandoned: Sequence[Run] = ()
+        self._abandoned: Run | None = None
         self._engine: EngineProcess | None = None
         self._hub: Hub | None = None
         self._writer = Writer(backend, self._call_later)
@@ -144,7 +139,7 @@ class Dispatcher:
 
     def start_anew(self) -> None:
         """The lease was lost: what waits or runs here, and what is due later, runs elsewhere now."""
-        self._abandoned = self._runs()
+        self._abandoned = self._running
         self._waiting.clear()
         self._waiting.take_delayed()
         self._writer.forget()
@@ -154,17 +149,16 @@ class Dispatcher:
         run = self._free_engine()
         if run is None:
             return
-        self._go_on()
         now = self.clock.now()
         outcomes = run.outcomes(report, ended_at=now, worker=self._worker)
         self._learning.ran(run, report, outcomes=len(outcomes))
-        if run not in self._abandoned:
+        if run is not self._abandoned:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
         run.log(report, outcomes)
         self._study(run, report, now)
-        if run in self._abandoned:
+        if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
             return
         writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
@@ -193,8 +187,7 @@ class Dispatcher:
         loading = self._loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
-        self._take_back_next()
-        if run is None or run in self._abandoned:
+        if run is None or run is self._abandoned:
             return
         if loading is None:
             self.gate.engine_died_of(run, how)
@@ -207,32 +200,24 @@ class Dispatcher:
         self._hurried = True
 
     def finish(self, timeout: float) -> None:
-        """Wait up to `timeout` seconds for the batches that the engine has, and settle them; at shutdown."""
+        """Wait up to `timeout` seconds for the running batch and settle it. Called at shutdown."""
         self.forget_waiting()
         engine, self._engine = self._engine, None
-        give_up_at = time.monotonic() + timeout
-        while engine is not None and self._running is not None and self._ends(engine, give_up_at):
-            pass
-        self._writer.write_again()
-
-    def _ends(self, engine: EngineProcess, give_up_at: float) -> bool:
-        """Whether the running batch ends in time; it is then settled, and the next runs, if there is one."""
-        running = self._runs()
+        if self._running is None or engine is None:
+            return
         try:
-            report = self._await_report(engine, give_up_at)
+            report = self._await_report(engine, timeout)
         except ProcessLost as lost:
             log.error("%s during shutdown; its batch goes back to the queue", lost)
-            return False
+            return
         if report is None:
-            for run in running:
-                log.warning("batch %d did not end in time; it goes back", run.number)
-            return False
-        self.on_report(report)
-        if self._running is not None:
-            self._running.accepted_by(engine.pid)
-        return True
+            log.warning("batch %d did not end in time; it goes back", self._running.number)
+        else:
+            self.on_report(report)
+        self._writer.write_again()
 
-    def _await_report(self, engine: EngineProcess, give_up_at: float) -> dict[str, Any] | None:
+    def _await_report(self, engine: EngineProcess, timeout: float) -> dict[str, Any] | None:
+        give_up_at = time.monotonic() + timeout
         while not self._hurried and (left := give_up_at - time.monotonic()) > 0:
             report = engine.receive(min(left, HURRY_SECONDS))
             if report is not None and "outcomes" in report:
@@ -261,81 +246,31 @@ class Dispatcher:
             self._holds = False
 
     def _start(self, engine: EngineProcess, batch: Batch, taken: Sequence[Work]) -> None:
-        self._running = run = self._admitted(batch, taken)
-        if run is None:
+        works = self.gate.admit(taken)
+        if not works:
             return
+        batch = replace(batch, items=tuple(work.item for work in works))
+        batch = replace(batch, predicted=self._waiting.predicted(batch))
+        self._running = run = Run(
+            number=next(self._numbers), batch=batch, works=tuple(works), was_held=self._holds
+        )
+        self._allow(self._settings.batch_timeout)
         try:
             engine.send(run.order())
         except ProcessLost as lost:
             self.on_engine_lost(str(lost))
-        else:
-            self._begin(engine, run)
-
-    def _admitted(self, batch: Batch, taken: Sequence[Work], *, behind: Run | None = None) -> Run | None:
-        """The batch as it may run; None if none of its members may."""
-        works = self.gate.admit(taken, behind)
-        if not works:
-            return None
-        batch = replace(batch, items=tuple(work.item for work in works))
-        batch = replace(batch, predicted=self._waiting.predicted(batch))
-        return Run(number=next(self._numbers), batch=batch, works=tuple(works), was_held=self._holds)
-
-    def _begin(self, engine: EngineProcess, run: Run) -> None:
-        """The engine has begun `run`."""
-        self._running = run
-        self._allow(self._settings.batch_timeout)
+            return
         run.accepted_by(engine.pid)
         self._ahead.begin(engine)
-        seconds = self._learning.expected(run.batch)
+        seconds = self._learning.expected(batch)
         if self._settings.prepare_ahead and seconds is not None and seconds > 2 * CLAIM_SECONDS:
             self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
 
     def _claim_early(self) -> None:
         """The batch will soon end: receive the next meanwhile."""
-        self._claim_alarm = self._call_later(CLAIM_SECONDS - ORDER_SECONDS, self._order_next)
         self._claims_early = True
         self._fetch()
         self._claims_early = False
-
-    def _order_next(self) -> None:
-        """Let the engine begin its next batch by itself, if that is full: nobody could join it any more.
-
-        No batch goes behind one that runs alone: whom an engine died of would not be known any more.
-        """
-        engine, running = self._engine, self._running
-        if engine is None or running is None or len(running.works) == 1 or not self._waiting.is_full:
-            return
-        taken = self._waiting.take(self.clock.now())
-        if taken is None:
-            return
-        self._next = run = self._admitted(*taken, behind=running)
-        if run is None:
-            return
-        try:
-            engine.send(run.order())
-        except ProcessLost:  # told with the end of the connection, after the report that may come before it
-            self._take_back_next()
-
-    def _go_on(self) -> None:
-        """The engine has begun what it was sent behind the batch that has ended, if anything."""
-        run, self._next = self._next, None
-        if run is None:
-            return
-        if self._engine is None:
-            self._running = run
-        else:
-            self._begin(self._engine, run)
-
-    def _take_back_next(self) -> None:
-        """The engine does not get to its next batch."""
-        run, self._next = self._next, None
-        if run is not None and run not in self._abandoned:
-            for work in run.works:
-                self._waiting.add_again(work)
-
-    def _runs(self) -> list[Run]:
-        """What the engine has been sent and not reported."""
-        return [run for run in (self._running, self._next) if run is not None]
 
     def _look(self, count: int) -> Sequence[bytes]:
         """What waits on the lanes; with kombu's own transport that comes by itself, two batches of it."""
@@ -398,8 +333,8 @@ class Dispatcher:
 
     def _takes_over(self, message: Any) -> bool:
         """After a reconnect a request may come again: its work goes on under the new message."""
-        sent = [work for run in self._runs() if run not in self._abandoned for work in run.works]
-        for work in (*sent, *self._waiting.works()):
+        run = self._running if self._running is not self._abandoned else None
+        for work in (*(run.works if run else ()), *self._waiting.works()):
             if work.message.id == message.id and work.message.message is not message.message:
                 if work.message.message.delivery_tag != message.message.delivery_tag:
                     work.superseded.append(work.message)

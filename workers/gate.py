@@ -70,13 +70,12 @@ class Gate:
         if turns := turns_of(message):
             self._write(Writes(settlement=Settlement(turns=turns)))
 
-    def admit(self, works: Sequence[Work], behind: Run | None = None) -> list[Work]:
-        """Those of a batch that run now, or right behind another; the others are dealt with here."""
-        running = [work.message for work in behind.works] if behind is not None else []
+    def admit(self, works: Sequence[Work]) -> list[Work]:
+        """Those of a batch that run now; the others are dealt with here."""
         dropped = self.dropped([work.message for work in works])
         wanted = [work for work in works if work.message not in dropped]
         try:
-            verdicts = self._backend.start([work.message for work in wanted], self._worker, running)
+            verdicts = self._backend.start([work.message for work in wanted], self._worker)
         except LeaseLost as lost:
             log.warning("%s", lost)
             return []
@@ -99,7 +98,7 @@ class Gate:
 
     def engine_died_of(self, run: Run, how: str) -> None:
         """Each member runs again, alone, unless it has died alone too often already."""
-        deaths = self._count_deaths([work.request.request_id for work in run.works])
+        deaths = self._count_deaths()
         for work in run.works:
             request_id = work.request.request_id
             work.deaths_alone = deaths.get(request_id, work.deaths_alone + (len(run.works) == 1))
@@ -128,11 +127,11 @@ class Gate:
         writes.end(message)
         self._write(writes)
 
-    def _count_deaths(self, ran: Sequence[str]) -> Mapping[str, int]:
+    def _count_deaths(self) -> Mapping[str, int]:
         if self._backend.claims is None:
             return {}
         try:
-            return self._backend.claims.count_deaths(ran)
+            return self._backend.claims.count_deaths()
         except (redis.RedisError, LeaseLost) as error:
             log.warning("could not count the deaths of a batch where other workers see them: %s", error)
             return {}

@@ -65,21 +65,18 @@ class Prepared:
     def bind(self, orders: Sequence[Order]) -> None:
         """The order of a batch has come: begin with none of its members, and keep what there is of them.
 
-        The batch before may have to take its rows yet.
-
         Called before any later `expect`, whatever thread `take` is called from.
         """
         with self._changed:
-            for name, _ in orders:
-                self._bound.add(name)
+            self._bound = {name for name, _ in orders}
+            for name in self._bound:
                 self._wanted.pop(name, None)
 
     def take(self, orders: Sequence[Order]) -> list[Row | None]:
         """The row of each member that was bound, None if there is none. Waits for one that is being made."""
-        members = {name for name, _ in orders}
         with self._changed:
-            self._changed.wait_for(lambda: self._making not in members)
-            self._bound -= members
+            self._changed.wait_for(lambda: self._making not in self._bound)
+            self._bound = set()
             taken = [(kwargs, self._ready.pop(name, None)) for name, kwargs in orders]
             self._changed.notify_all()
         return [made[1] if made is not None and made[0] == kwargs else None for kwargs, made in taken]

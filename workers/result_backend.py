@@ -17,7 +17,7 @@ from workers import sentinel
 from workers.transport.claims import Claims
 from workers.transport.scripts import script
 from workers.transport.settlement import Audio, Result, for_end_turns
-from workers.transport.starting import May, Runner, Starter, Verdict
+from workers.transport.starting import May, Starter, Verdict
 from workers.writes import Writes, mark_acknowledged
 
 #: Stands for a request id in what is encoded once for many; no id and no host name holds its brackets.
@@ -83,10 +83,8 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
     def _is_extended(self) -> bool:
         return bool(self.app.conf.result_extended)
 
-    def start(self, messages: Sequence[Any], worker: str, running: Sequence[Any] = ()) -> list[Verdict]:
+    def start(self, messages: Sequence[Any], worker: str) -> list[Verdict]:
         """Say that the requests of `messages` start in one batch, and hear of each what it may do.
-
-        It starts behind the batch of `running`, if there is one, which has not ended.
 
         One round trip, at one instant, so that a cancellation is either seen here or sees the start. A
         request that is finished is not computed again when its message comes twice.
@@ -104,8 +102,7 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         if not starters:
             return []
         if self.claims is not None:
-            runners = [Runner(tag=one.delivery_tag, request_id=one.id) for one in running]
-            return self.claims.start(starters, self.expires or 0, runners)
+            return self.claims.start(starters, self.expires or 0)
         return self._start_for_kombu(starters)
 
     def _start_for_kombu(self, starters: Sequence[Starter]) -> list[Verdict]:

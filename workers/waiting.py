@@ -45,12 +45,6 @@ class Waiting:
         return max(0, self.cap.size - len(self._batcher))
 
     @property
-    def is_full(self) -> bool:
-        """Whether a full batch waits, and nobody who must run alone."""
-        alone = any(work.item.alone for work in self._works.values())
-        return len(self._batcher) >= self.cap.size and not alone
-
-    @property
     def least(self) -> int:
         """How many more are worth taking from idle neighbours, since fewer would wait here for company."""
         return max(1, self._enough - len(self._batcher))

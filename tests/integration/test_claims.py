@@ -53,7 +53,7 @@ from workers.transport.settlement import (
     Turn,
     for_end_turns,
 )
-from workers.transport.starting import May, Runner, Starter, Verdict
+from workers.transport.starting import May, Starter, Verdict
 
 TRANSPORT = Path(claims_module.__file__).parent
 
@@ -253,13 +253,12 @@ def test_other_type_under_the_result_key_gives_way(worker: Claims, redis_client:
 # Start, and deaths.
 
 
-def start(claims: Claims, *claimed: Claimed, behind: Sequence[Claimed] = ()) -> list[Verdict]:
+def start(claims: Claims, *claimed: Claimed) -> list[Verdict]:
     """Start a batch of requests that are named like their messages."""
-    running = [Runner(tag=one.tag, request_id=one.message.decode()) for one in behind]
     starters = [
         Starter(tag=one.tag, request_id=one.message.decode(), state=meta("STARTED")) for one in claimed
     ]
-    return claims.start(starters, 600, running)
+    return claims.start(starters, 600)
 
 
 def test_start_says_who_may_run(worker: Claims, redis_client: redis.Redis) -> None:
@@ -293,35 +292,6 @@ def test_deaths_are_those_of_the_batch_that_ran(make_worker: MakeWorker, redis_c
     assert sweeper.return_dead() == 3
     deaths = {key: redis_client.get(key) for key in redis_client.scan_iter(deaths_key("*"))}
     assert deaths == {deaths_key("ran").encode(): b"0", deaths_key("too").encode(): b"0"}
-
-
-def test_batch_and_the_one_behind_it_are_in_company(
-    make_worker: MakeWorker, redis_client: redis.Redis
-) -> None:
-    """A worker dies before the first is settled: whichever it ran, nobody of the two is taken to be alone."""
-    dead, sweeper = make_worker(), make_worker()
-    push(redis_client, NORMAL, "first", "behind", "suspect")
-    redis_client.set(deaths_key("suspect"), 1)
-    first, behind, suspect = dead.claim(3)
-    start(dead, first)
-    assert start(dead, suspect, behind=[first]) == [Verdict(may=May.RUN_ALONE, deaths_alone=1)]
-    assert start(dead, behind, behind=[first]) == [Verdict(may=May.RUN)]
-    run_out(redis_client, dead)
-    sweeper.return_dead()
-    names = [deaths_key(name) for name in ("first", "behind", "suspect")]
-    assert redis_client.mget(names) == [b"0", b"0", b"1"]
-
-
-def test_engine_dies_only_of_what_it_had_begun(make_worker: MakeWorker, redis_client: redis.Redis) -> None:
-    """Its worker knows which of two batches that was: the other is not counted, and company it is none."""
-    worker = make_worker()
-    push(redis_client, NORMAL, "ran", "behind", "waited")
-    ran, behind, waited = worker.claim(3)
-    start(worker, ran)
-    start(worker, behind, waited, behind=[ran])
-    assert worker.count_deaths(["ran"]) == {"ran": 1}
-    assert not redis_client.exists(deaths_key("behind"), deaths_key("waited"))
-    assert start(worker, behind, waited) == [Verdict(may=May.RUN), Verdict(may=May.RUN)]
 
 
 def test_death_alone_counts_once(make_worker: MakeWorker, redis_client: redis.Redis) -> None:

@@ -113,18 +113,3 @@ def test_a_request_without_its_audio_cannot_run_again(
     assert client.status("poison") is Status.FAILED
     kept.drop("poison")
     assert not kept.list()
-
-
-def test_batch_behind_a_hanging_one_is_not_suspected(
-    start_worker: StartWorker, client: Client, noise: Noise
-) -> None:
-    """It was sent to the engine before that was ended, which had not begun it: it runs whole, and once."""
-    cost = {"fake_fixed_ms": 300, "fake_per_row_ms": 0, "fake_per_audio_second_ms": 0}
-    prompts = ["hang" if number == 4 else None for number in range(12)]
-    audios = [noise(number) for number in range(12)]
-    tickets = [
-        client.submit(audio, initial_prompt=prompt) for audio, prompt in zip(audios, prompts, strict=True)
-    ]
-    start_worker(max_batch_size=4, min_batch_size=1, batch_timeout=1.5, **cost)
-    receipts = [ticket.result(WAIT).timings for ticket in tickets[8:]]
-    assert {(one.batch_size, one.attempts) for one in receipts if one is not None} == {(4, 1)}

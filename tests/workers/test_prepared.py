@@ -127,19 +127,6 @@ def test_what_is_expected_no_more_is_forgotten(kitchen: Kitchen, prepared: Prepa
     assert taken(prepared, orders("abc")) == ".b."
 
 
-def test_a_batch_is_bound_behind_another(kitchen: Kitchen, prepared: Prepared) -> None:
-    """Its order may come before the batch in front has taken its rows: each gets its own, and keeps them."""
-    prepared.expect(orders("abc"))
-    kitchen.let(2)
-    kitchen.wait_for("a", "b", "c")
-    prepared.bind(orders("a"))
-    prepared.bind(orders("b"))
-    prepared.expect(orders("c"))
-    assert names(prepared.take(orders("a"))) == "a"
-    prepared.expect(orders("c"))
-    assert names(prepared.take(orders("b"))) == "b"
-
-
 def test_what_is_bound_is_not_forgotten(kitchen: Kitchen, prepared: Prepared) -> None:
     """The next list may come before the batch has taken its rows, and names its members no more."""
     prepared.expect(orders("abc"))

@@ -174,37 +174,28 @@ class Claims:
         shown: list[bytes] = self._call("look", [BUSY, *LANES], [self.worker_id, batch, count])
         return shown
 
-    def start(
-        self,
-        starters: Sequence[starting.Starter],
-        seconds: int,
-        running: Sequence[starting.Runner] = (),
-    ) -> list[starting.Verdict]:
+    def start(self, starters: Sequence[starting.Starter], seconds: int) -> list[starting.Verdict]:
         """Say that a batch starts, and hear of each member what it may do.
 
         At one instant with the look at its result, its cancellation and its deaths. Who runs is on record
         from here on, so that a death is counted, whoever is left to count it. States are kept for
-        `seconds`, 0 for ever. Behind a batch of `running`, which has not ended, all are in company.
+        `seconds`, 0 for ever.
 
         Raises:
             LeaseLost: all of them run elsewhere.
         """
-        answer = self._call("start", *starting.for_script(starters, self.worker_id, seconds, running))
+        answer = self._call("start", *starting.for_script(starters, self.worker_id, seconds))
         if answer is None:
             raise LeaseLost(f"worker {self.worker_id} came too late to start a batch")
-        return starting.verdicts(answer, in_company=len(starters) + len(running) > 1)
+        return starting.verdicts(answer)
 
-    def count_deaths(self, ran: Sequence[str] = ()) -> dict[str, int]:
-        """The engine died of what was started last: how often each member has died alone by now.
-
-        Only of `ran`, if any are named: then nobody else on record has begun.
+    def count_deaths(self) -> dict[str, int]:
+        """The engine died of the batch that was started last: how often each member has died alone by now.
 
         Empty if that has been counted already. Raises `LeaseLost`.
         """
         worker_id = self.worker_id
-        counted = self._call(
-            "died", _own_keys(worker_id), [worker_id, DEATHS_KEY_PREFIX, DEATHS_SECONDS, *ran]
-        )
+        counted = self._call("died", _own_keys(worker_id), [worker_id, DEATHS_KEY_PREFIX, DEATHS_SECONDS])
         if counted is None:
             raise LeaseLost(f"worker {worker_id} came too late to count the deaths of a batch")
         return {name.decode(): int(deaths) for name, deaths in zip(counted[::2], counted[1::2], strict=True)}

@@ -12,17 +12,11 @@ from workers.transport.settlement import place_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Runner:
-    """A member of a batch."""
+class Starter:
+    """A member of the batch."""
 
     tag: str
     request_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Starter(Runner):
-    """A member of the batch that starts."""
-
     state: bytes | str
     """What a waiter may read while it runs."""
 
@@ -45,26 +39,19 @@ class Verdict:
     deaths_alone: int = 0
 
 
-def for_script(
-    starters: Sequence[Starter], worker_id: str, seconds: int, running: Sequence[Runner] = ()
-) -> tuple[list[str], list[Any]]:
-    """Keys and arguments of `start.lua`; states are kept for `seconds`, 0 for ever.
-
-    `running` are the members of the batch that runs already, if this one starts behind it.
-    """
+def for_script(starters: Sequence[Starter], worker_id: str, seconds: int) -> tuple[list[str], list[Any]]:
+    """Keys and arguments of `start.lua`; states are kept for `seconds`, 0 for ever."""
     keys: list[str] = [LEASES, inflight_key(worker_id)]
-    places = [(place_of(one.tag, worker_id), one.request_id) for one in running]
-    record = " ".join(f"{place} {request_id}" for place, request_id in places if place)
-    arguments: list[Any] = [worker_id, seconds, record]
+    arguments: list[Any] = [worker_id, seconds]
     for one in starters:
         keys += [result_key(one.request_id), cancel_key(one.request_id), deaths_key(one.request_id)]
         arguments += [place_of(one.tag, worker_id), one.request_id, one.state]
     return keys, arguments
 
 
-def verdicts(answer: Sequence[bytes], *, in_company: bool) -> list[Verdict]:
-    """What `start.lua` has answered; whether anybody else is on the record, or would be."""
-    return [_verdict(said.decode(), in_company=in_company) for said in answer]
+def verdicts(answer: Sequence[bytes]) -> list[Verdict]:
+    """What `start.lua` has answered."""
+    return [_verdict(said.decode(), in_company=len(answer) > 1) for said in answer]
 
 
 def _verdict(said: str, *, in_company: bool) -> Verdict:
