@@ -171,8 +171,9 @@ def _cancelled(story: Story) -> Iterator[str]:
 
 
 def _expired(story: Story) -> Iterator[str]:
-    runs, returned = len(story.events[What.RUN]), len(story.events[What.RETURNED])
-    if "EXPIRED" in story.outcomes and runs > returned:
+    runs = len(story.events[What.RUN])
+    broken_off = max(len(story.events[What.RETURNED]), len(story.events[What.DIED]))
+    if "EXPIRED" in story.outcomes and runs > broken_off:
         yield "had expired, and ran"
     for end in story.ends:
         if story.expires is not None and (end.seconds or 0.0) > story.expires + CLOCK_SLACK:

@@ -37,6 +37,8 @@ class What(StrEnum):
     """A worker gave the request to its engine."""
     RETURNED = "returned"
     """The message of a worker went back into the queue."""
+    DIED = "died"
+    """Its worker, or the engine alone, died of the batch that it ran in."""
     STORED = "stored"
     """A final result was written."""
 

@@ -16,7 +16,7 @@ import redis
 
 from bench.history import Event, What, final_event
 from cli.local_redis import LocalRedis
-from protocol.routing import INFLIGHT_KEY_PREFIX, RESULT_KEY_PREFIX
+from protocol.routing import DEATHS_KEY_PREFIX, INFLIGHT_KEY_PREFIX, RESULT_KEY_PREFIX
 from workers.transport.claims import LANES
 
 #: The field of a worker's record that says what its engine runs: ``<field> <request_id>`` for each.
@@ -82,6 +82,8 @@ def _events(command: list[bytes]) -> Iterator[Event]:
     if verb in (b"LPUSH", b"RPUSH") and key in LANES:
         what = What.ACCEPTED if verb == b"LPUSH" else What.RETURNED
         yield from (Event(what=what, request_id=one) for one in map(_id_of, arguments[1:]) if one)
+    elif verb in (b"SET", b"INCR") and key.startswith(DEATHS_KEY_PREFIX):
+        yield Event(what=What.DIED, request_id=key.removeprefix(DEATHS_KEY_PREFIX))
     elif verb in (b"SET", b"SETEX") and key.startswith(RESULT_KEY_PREFIX):
         stored = arguments[1] if verb == b"SET" else arguments[2]
         event = final_event(What.STORED, key.removeprefix(RESULT_KEY_PREFIX), stored)

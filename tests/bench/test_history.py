@@ -46,6 +46,7 @@ LASTING = (submit(Phase.INVOKE, expires=1.0), ACCEPTED, submit(Phase.OK))
 UNKNOWN = (SUBMIT, submit(Phase.UNKNOWN))
 REFUSED = (SUBMIT, submit(Phase.FAIL))
 RETURNED = Event(what=What.RETURNED, request_id="a")
+DIED = Event(what=What.DIED, request_id="a")
 
 #: Histories of one request in which every promise is kept.
 RIGHT: dict[str, Sequence[Event]] = {
@@ -72,6 +73,7 @@ RIGHT: dict[str, Sequence[Event]] = {
     "it is cancelled too late": (*GOOD, *TOO_LATE),
     "it expires": (*LASTING, ended("EXPIRED")),
     "it expires after a worker died of it": (*LASTING, RUN, RETURNED, ended("EXPIRED")),
+    "it expires after its engine died of it": (*LASTING, RUN, DIED, ended("EXPIRED")),
     "it is in time": (*LASTING, RUN, ended("SUCCESS:x", 1.05)),
 }
 
