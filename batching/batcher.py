@@ -96,6 +96,13 @@ class Batcher:
         """The engine took so long for `batch`: with a forecast, learn from it."""
         self._outlook.ran(batch, seconds)
 
+    def predicted(self, items: tuple[Item, ...]) -> float | None:
+        """Seconds that the engine should take for these, which share a key; None if nothing is known yet."""
+        known = self._outlook.known(items[0].key)
+        if known is None:
+            return None
+        return known.duration.seconds(float(len(items)), max([item.cost for item in items]))
+
     def _largest(self, key: Hashable) -> int:
         return min(self.limits.max_batch_size, self._cap.of(key))
 
@@ -124,7 +131,7 @@ class Batcher:
         for item in items:
             del self._keys[item.id]
         self._drop_if_empty(key)
-        return Batch(items=items, reason=reason, closed_at=now, predicted=_predicted(items, known))
+        return Batch(items=items, reason=reason, closed_at=now, predicted=self.predicted(items))
 
     def _choose(self, line: Line, known: Known | None, now: float, largest: int) -> Chosen:
         room = Room(rows=largest, seconds=self.limits.max_batch_seconds)
@@ -151,13 +158,6 @@ class Batcher:
     def _drop_if_empty(self, key: Hashable) -> None:
         if not self._lines[key]:
             del self._lines[key]
-
-
-def _predicted(items: tuple[Item, ...], known: Known | None) -> float | None:
-    """Seconds that the engine should take for these; None if nothing is known yet."""
-    if known is None:
-        return None
-    return known.duration.seconds(float(len(items)), max([item.cost for item in items]))
 
 
 def _turn(line: Line) -> tuple[bool, bool, float]:

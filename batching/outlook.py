@@ -57,7 +57,7 @@ class Outlook:
         known = self.known(key)
         if known is None or not line.has_deadlines:
             return NEVER
-        return float(line.deadlines.min()) - known.late.seconds(len(line) + 1.0, float(line.lengths[-1]))
+        return line.first_deadline - known.late.seconds(len(line) + 1.0, float(line.lengths[-1]))
 
     def calm(self, line: Line, known: Known, now: float, room: Room) -> Room:
         """How far a batch may grow that shall not keep urgent items waiting."""

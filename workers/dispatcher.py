@@ -249,8 +249,9 @@ class Dispatcher:
         works = self.gate.admit(taken)
         if not works:
             return
-        batch = replace(batch, items=tuple(work.item for work in works))
-        batch = replace(batch, predicted=self._waiting.predicted(batch))
+        if len(works) < len(taken):
+            batch = replace(batch, items=tuple(work.item for work in works))
+            batch = replace(batch, predicted=self._waiting.predicted(batch))
         self._running = run = Run(
             number=next(self._numbers), batch=batch, works=tuple(works), was_held=self._holds
         )

@@ -105,8 +105,7 @@ class Waiting:
 
     def predicted(self, batch: Batch) -> float | None:
         """How long an engine call with this batch will take, in seconds; None if too little is known yet."""
-        duration = self._duration(batch.key)
-        return None if duration is None else duration.seconds(float(len(batch)), batch.longest)
+        return self._batcher.predicted(batch.items)
 
     def terms(self, key: Hashable) -> tuple[float, ...] | None:
         """What a call with batches of this key costs; see `batching.duration.Duration`."""
