@@ -55,6 +55,8 @@ class DeviceLost(RuntimeError):
 class FasterWhisperEngine:
     """The seam over `faster_whisper.WhisperModel`; `load` comes before all else."""
 
+    _load_model: Callable[..., WhisperModel] = staticmethod(partial(load_model, side_by_side=True))
+
     def __init__(
         self,
         model: str = "demo",
@@ -68,12 +70,7 @@ class FasterWhisperEngine:
         self.model = shown_name(model)
         self._choose_context = partial(chosen_context, audio_context, model_folder(model))
         self._load = partial(
-            load_model,
-            model,
-            device=device,
-            compute_type=compute_type,
-            cpu_threads=cpu_threads,
-            side_by_side=True,
+            self._load_model, model, device=device, compute_type=compute_type, cpu_threads=cpu_threads
         )
         self._whisper: WhisperModel
         self._context: AudioContext

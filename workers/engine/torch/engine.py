@@ -20,6 +20,8 @@ from workers.engine.torch.loading import load_whisper
 class TorchWhisperEngine(FasterWhisperEngine):
     """The seam over `TorchWhisper`; `load` comes before all else."""
 
+    _load_model = staticmethod(load_whisper)
+
     def __init__(
         self,
         model: str = "demo",
@@ -31,15 +33,14 @@ class TorchWhisperEngine(FasterWhisperEngine):
         graphs: bool = True,
     ) -> None:
         """The arguments are those of `load_whisper` and `chosen_context`; nothing is loaded yet."""
-        super().__init__(model, audio_context=audio_context)
-        self._load = partial(
-            load_whisper,
+        super().__init__(
             model,
             device=device,
             compute_type=compute_type,
             cpu_threads=cpu_threads,
-            graphs=graphs,
+            audio_context=audio_context,
         )
+        self._load = partial(self._load, graphs=graphs)
 
     def _groups(self, listeners: Sequence[Listener]) -> list[list[Listener]]:
         return groups_of_one_shape(listeners, _shape)
