@@ -6,7 +6,6 @@ one, which takes as long as Whisper large-v3 does on a GPU by a public log; prep
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from statistics import median
 from urllib.request import urlopen
 
 from bench.contestants import AUDIO, ours, running
+from cli.local_redis import free_port
 from producer import Client
 
 #: Milliseconds of a call and of each row in it (sgl-omni issue 1888), and of preparing one: 120 for a batch
@@ -87,13 +87,6 @@ def one_round(redis_url: str, log: Path, requests: int, most: int) -> Round:
         for ticket in client.submit_many([AUDIO] * requests):
             ticket.result(PATIENCE_SECONDS)
         return judged(before, figures(where), requests)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def figures(where: str) -> dict[str, float]:

@@ -107,7 +107,7 @@ class LocalRedis:
         self.folder.mkdir(parents=True, exist_ok=True)
         binary = find_server()
         for attempt in range(1, ATTEMPTS + 1):
-            self._port = self._port or _free_port()
+            self._port = self._port or free_port()
             self._server = self._run(binary)
             try:
                 self._server.start()
@@ -189,7 +189,8 @@ def _packaged_server() -> Path:
         raise NoServer(str(error)) from None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

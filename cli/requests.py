@@ -104,8 +104,7 @@ def transcribe(
     which holds the error. If the wait ends early the requests go on: their ids are on standard error,
     for `segue result`.
     """
-    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": _ahead(deadline)}
-    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
+    given = _given(wishes, priority, deadline, conversation, tenant)
     give_up_at = _in(timeout)
     output = Output(
         form=form,
@@ -155,8 +154,7 @@ def submit(
     While the queue is full, this waits for room. A file that is too long for one request is a recording:
     this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
-    given: GivenForOne = {**wishes.options(), "priority": priority, "deadline": _ahead(deadline)}
-    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
+    given = _given(wishes, priority, deadline, conversation, tenant)
     give_up_at = _in(timeout)
     failed = False
     with _client(redis_url) as client, ExitStack() as held:
@@ -254,8 +252,13 @@ def _in(timeout: float | None) -> float:
     return float("inf") if timeout is None else time.monotonic() + timeout
 
 
-def _ahead(deadline: float | None) -> float | None:
-    """`deadline`, if it is one: else it would be wrong for each input, where it is said once."""
+def _given(
+    wishes: Wishes, priority: Priority, deadline: float | None, conversation: str | None, tenant: str | None
+) -> GivenForOne:
+    """What holds for every input; whatever is wrong with it is said once, before any is read."""
     from producer.submission import check_ahead
 
-    return check_ahead("deadline", deadline)
+    given: GivenForOne = {**wishes.options(), "priority": priority}
+    given |= {"deadline": check_ahead("deadline", deadline)}
+    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
+    return given

@@ -101,11 +101,10 @@ def _run(
     running: ExitStack, folder: Path, config: Path | None, flags: Mapping[str, str | None], port: int | None
 ) -> None:
     """Start one after the other, say where each is, and go on until one of them ends."""
-    from cli.worker import checked_environment
-    from workers.settings import load
+    from cli.worker import checked_settings, variables_of
 
-    environ = {**os.environ, **checked_environment(config, flags)}
-    loaded = load(config, flags=flags, environ=os.environ)
+    loaded = checked_settings(config, flags)
+    environ = {**os.environ, **variables_of(config, flags)}
     settings, is_given = loaded.settings, ("redis_url",) in loaded.given
     if is_given:
         _check_redis(settings.redis_url)

@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.exits import Exit, ended
+
+if TYPE_CHECKING:
+    from workers.settings import Loaded
 
 
 def worker(
@@ -86,12 +89,24 @@ def checked_environment(config: Path | None, flags: Mapping[str, object]) -> dic
     Raises:
         typer.Exit: some setting is wrong, wherever it was given; every mistake has been named.
     """
-    from workers.settings import NAMES, SettingsError, load
-    from workers.settings_sources import CONFIG_VARIABLE
+    checked_settings(config, flags)
+    return variables_of(config, flags)
+
+
+def checked_settings(config: Path | None, flags: Mapping[str, object]) -> Loaded:
+    """The settings that a worker will have. Raises `typer.Exit` as `checked_environment` does."""
+    from workers.settings import SettingsError, load
 
     try:
-        load(config, flags=flags, environ=os.environ)
+        return load(config, flags=flags, environ=os.environ)
     except SettingsError as mistakes:
         raise ended(Exit.USAGE, mistakes) from None
+
+
+def variables_of(config: Path | None, flags: Mapping[str, object]) -> dict[str, str]:
+    """The variables that say what these flags, and the file, say."""
+    from workers.settings import NAMES
+    from workers.settings_sources import CONFIG_VARIABLE
+
     variables = {name.env: str(flags[name.flag]) for name in NAMES if flags.get(name.flag) is not None}
     return {**variables, **({CONFIG_VARIABLE: str(config)} if config else {})}

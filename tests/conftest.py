@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from cli.local_redis import LocalRedis, NoServer
+from cli.local_redis import LocalRedis, NoServer, free_port
 from protocol.address import parse_address
 from tests.redis_tls import over_tls
 from tests.redis_users import as_user, let_in
@@ -38,6 +38,12 @@ def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(as_user(redis_url, "admin")) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """The URL of a Redis that is not there."""
+    return f"redis://127.0.0.1:{free_port()}/0"
 
 
 def _for_users(url: str) -> str:

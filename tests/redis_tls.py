@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import redis
 import trustme
 
-from cli.local_redis import LocalRedis
+from cli.local_redis import LocalRedis, free_port
 
 
 def speak_tls(server: LocalRedis, shown: Path, wanted: Path | None = None) -> int:
@@ -49,10 +48,3 @@ def over_tls(server: LocalRedis, folder: Path) -> str:
     login = server.url.partition("://")[2].partition("@")[0]
     # Stock Celery, as which some tests submit, wants to be told that it shall verify.
     return f"rediss://{login}@127.0.0.1:{port}/0?ssl_cert_reqs=required&ssl_ca_certs={folder / 'ca.pem'}"
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -239,13 +239,19 @@ def test_tenants_take_turns() -> None:
     assert names(take(made, now=1.0)) == [("few", 0), ("few", 1), ("flood", 0), ("flood", 1)]
 
 
-def test_rest_of_a_burst_is_waited_for() -> None:
-    """After enough bursts of two the first is held for the second, and nobody for a third (rule 7)."""
+def after_bursts_of_two() -> Batcher:
+    """Forty bursts, 10 s apart, with 10 ms between their two items, have run."""
     made = batcher(calibration=BY_SIZE, largest=8)
     for burst in range(40):
         for number in range(2):
             made.add(item((burst, number), 10.0 * burst + 0.01 * number))
         take(made, now=10.0 * burst + 5)
+    return made
+
+
+def test_rest_of_a_burst_is_waited_for() -> None:
+    """After enough bursts of two the first is held for the second, and nobody for a third (rule 7)."""
+    made = after_bursts_of_two()
     made.add(item("first", 1000.0))
     assert made.take(1000.0) is None
     assert made.wake_at() == pytest.approx(1000.01)
@@ -255,11 +261,7 @@ def test_rest_of_a_burst_is_waited_for() -> None:
 
 def test_burst_that_stays_away_is_not_waited_for_longer() -> None:
     """When the gap that was learnt has passed, the batch starts, and says what it waited for (rule 7)."""
-    made = batcher(calibration=BY_SIZE, largest=8)
-    for burst in range(40):
-        for number in range(2):
-            made.add(item((burst, number), 10.0 * burst + 0.01 * number))
-        take(made, now=10.0 * burst + 5)
+    made = after_bursts_of_two()
     made.add(item("first", 1000.0))
     assert made.take(1000.0) is None
     wake_at = made.wake_at()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -29,14 +28,6 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is set where the tests run stays out of them."""
     for name in ("SEGUE_CONFIG", "FLOWER_BASIC_AUTH", "FLOWER_AUTH", *(name.env for name in NAMES)):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def nowhere() -> str:
-    """The URL of a Redis that is not there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
 
 
 @pytest.fixture

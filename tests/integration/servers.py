@@ -16,9 +16,9 @@ import redis
 import trustme
 
 from cli.leash import Leashed
-from cli.local_redis import LocalRedis, find_server
+from cli.local_redis import LocalRedis, find_server, free_port
 from protocol.address import parse_address
-from tests.redis_tls import free_port, speak_tls
+from tests.redis_tls import speak_tls
 
 #: How long a server or a worker may take until it is ready, and a set until it has a master, in seconds: a
 #: busy machine must not fail a test.

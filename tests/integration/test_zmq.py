@@ -42,14 +42,6 @@ def endpoint(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield where
 
 
-@pytest.fixture
-def nowhere() -> str:
-    """The URL of a Redis that is not there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
-
-
 def text_of(samples: NDArray[np.int16]) -> str:
     """What the fake engine hears in them."""
     return fingerprint(samples.astype(np.float32) / np.float32(32_768))

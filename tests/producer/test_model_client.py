@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from typing import Any
 
 import numpy as np
@@ -199,25 +198,20 @@ def test_an_answer_is_json() -> None:
         ({"batch_data": [], "language": "klingon"}, "BAD_LANGUAGE", "klingon"),
     ],
 )
-def test_a_call_that_makes_no_sense_is_told_so(call: dict[str, Any], code: str, said: str) -> None:
+def test_a_call_that_makes_no_sense_is_told_so(
+    call: dict[str, Any], code: str, said: str, nowhere: str
+) -> None:
     """As an answer, since callers of the predecessor look at the status and catch nothing."""
     call = call if not call else {"batch_mode": True, **call}
-    answer = model_client.generate(prompt="Batch transcribe audio to text", client=Client(nowhere()), **call)
+    answer = model_client.generate(prompt="Batch transcribe audio to text", client=Client(nowhere), **call)
     assert (answer["status"], answer["error"]["code"]) == ("error", code)
     assert said in answer["error"]["message"]
 
 
-def test_no_redis_is_an_error_that_may_be_tried_again() -> None:
+def test_no_redis_is_an_error_that_may_be_tried_again(nowhere: str) -> None:
     """Unreachable is told as any other error, and that again may help."""
     answer = model_client.generate(
-        batch_mode=True, batch_data=[{"audio_data": SECOND}], client=Client(nowhere())
+        batch_mode=True, batch_data=[{"audio_data": SECOND}], client=Client(nowhere)
     )
     assert (answer["status"], answer["error"]["code"]) == ("error", "QUEUE_UNREACHABLE")
     assert answer["error"]["retryable"] is True
-
-
-def nowhere() -> str:
-    """The URL of a Redis that is not there."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"redis://127.0.0.1:{probe.getsockname()[1]}/0"
