@@ -13,6 +13,9 @@ from protocol.address import parse_address
 from tests.redis_tls import over_tls
 from tests.redis_users import as_user, let_in
 
+#: What tests change of how `LocalRedis` starts a server.
+AS_STARTED = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "yes"}
+
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -34,16 +37,31 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
-    """A client of the tests' Redis, which is empty when the test begins."""
+    """A client of the tests' Redis, which is as new when the test begins."""
     with redis.Redis.from_url(as_user(redis_url, "admin")) as client:
-        client.flushall()
+        _make_new(client)
         yield client
+
+
+@pytest.fixture(scope="module")
+def new_redis(redis_url: str) -> str:
+    """Where the tests' Redis answers, as new when the first test of a module begins: for what they share."""
+    with redis.Redis.from_url(as_user(redis_url, "admin")) as client:
+        _make_new(client)
+    return redis_url
 
 
 @pytest.fixture
 def nowhere() -> str:
     """The URL of a Redis that is not there."""
     return f"redis://127.0.0.1:{free_port()}/0"
+
+
+def _make_new(client: redis.Redis) -> None:
+    """Undo what tests before have left in it, or set: it is one server for all files of a process."""
+    client.flushall()
+    for name, value in AS_STARTED.items():
+        client.config_set(name, value)
 
 
 def _for_users(url: str) -> str:

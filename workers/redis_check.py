@@ -9,6 +9,7 @@ from typing import Any
 import redis
 
 from protocol.handshake import why_no_tls
+from workers.transport.shared_keys import misused
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def check_redis(connection: redis.Redis, *, strict: bool = False) -> None:
 
     Raises:
         UnfitRedis: it forgets keys when its memory is full, is too old for the claim transport, is a
-            Cluster, or speaks TLS in a way that is not accepted.
+            Cluster, speaks TLS in a way that is not accepted, or holds something else under a key of ours.
         redis.ConnectionError: it does not answer.
     """
     try:
@@ -60,6 +61,8 @@ def check_redis(connection: redis.Redis, *, strict: bool = False) -> None:
         raise
     for problem in problems(facts) + (doubts(facts) if strict else []):
         raise UnfitRedis(problem)
+    if which := misused(connection):
+        raise UnfitRedis(f"somebody else uses this database of Redis: {which}")
     for doubt in doubts(facts):
         log.warning("%s", doubt)
 

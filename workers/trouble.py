@@ -32,6 +32,7 @@ BY_CODE = {
     "MISCONF": "Redis cannot write to its disk",
     "NOREPLICAS": "Redis has fewer replicas than it must have to write",
     "BUSY": "Redis is busy with somebody's script",
+    "WRONGTYPE": "somebody else uses a key of Segue's",
 }
 
 

@@ -28,10 +28,10 @@ ECHO = "echo the context"
 
 
 @pytest.fixture(scope="module")
-def url(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def url(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where clients find a worker of the fake engine."""
-    with worker_on(redis_url, tmp_path_factory.mktemp("worker")):
-        yield as_user(redis_url, "producer")
+    with worker_on(new_redis, tmp_path_factory.mktemp("worker")):
+        yield as_user(new_redis, "producer")
 
 
 @pytest.fixture

@@ -49,13 +49,11 @@ TALK_SENTENCES = 8
 
 
 @pytest.fixture(scope="module")
-def env(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def env(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a reader: a worker with the demo model on a Redis, our commands on the PATH."""
-    with redis.Redis.from_url(as_user(redis_url, "admin")) as client:
-        client.flushall()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
-    environ = {**clean, "REDIS_URL": redis_url, "PATH": path}
+    environ = {**clean, "REDIS_URL": new_redis, "PATH": path}
     with worker_for_demo("docs", tmp_path_factory.mktemp("worker"), environ):
         yield environ
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-import redis
 from numpy.typing import NDArray
 
 from bench.processes import children
@@ -47,20 +46,18 @@ model_idle_ttl: 1
 
 
 @pytest.fixture(scope="module")
-def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leashed]:
-    """One worker for all tests of this file, on an empty Redis."""
-    with redis.Redis.from_url(as_user(redis_url, "admin")) as admin:
-        admin.flushall()
+def worker(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Leashed]:
+    """One worker for all tests of this file."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "segue.yaml").write_text(SETTINGS)
-    with worker_on(redis_url, folder, config=folder / "segue.yaml", batch_timeout=BATCH_TIMEOUT) as running:
+    with worker_on(new_redis, folder, config=folder / "segue.yaml", batch_timeout=BATCH_TIMEOUT) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def clients(redis_url: str, worker: Leashed) -> Iterator[Client]:
+def clients(new_redis: str, worker: Leashed) -> Iterator[Client]:
     """A client of the worker's Redis."""
-    with Client(as_user(redis_url, "producer")) as made:
+    with Client(as_user(new_redis, "producer")) as made:
         yield made
 
 

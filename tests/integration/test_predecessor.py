@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import redis
 from numpy.typing import NDArray
 
 from tests.integration.servers import worker_on
@@ -108,7 +107,7 @@ def audios() -> dict[str, NDArray[np.float32]]:
 
 @pytest.fixture(scope="module")
 def run(
-    redis_url: str, tmp_path_factory: pytest.TempPathFactory, audios: dict[str, NDArray[np.float32]]
+    new_redis: str, tmp_path_factory: pytest.TempPathFactory, audios: dict[str, NDArray[np.float32]]
 ) -> Iterator[Run]:
     """Runs a script in a folder with the audio, beside a worker and the service; gives what it prints."""
     folder = tmp_path_factory.mktemp("predecessor")
@@ -117,10 +116,8 @@ def run(
         with wave.open(str(folder / f"{name}.wav"), "wb") as file:
             file.setparams((1, 2, 16_000, 0, "NONE", ""))
             file.writeframes((audio * 32_768).astype(np.int16).tobytes())
-    with redis.Redis.from_url(as_user(redis_url, "admin")) as admin:
-        admin.flushall()
-    producer_url = as_user(redis_url, "producer")
-    with worker_on(redis_url, folder), zmq_service(producer_url, folder) as (_, endpoint):
+    producer_url = as_user(new_redis, "producer")
+    with worker_on(new_redis, folder), zmq_service(producer_url, folder) as (_, endpoint):
 
         def run(script: str) -> str:
             port = endpoint.rpartition(":")[2]  # a test must not ask for 5800, which may be taken

@@ -58,12 +58,12 @@ def known() -> Known:
 
 
 @pytest.fixture(scope="module")
-def worker(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def worker(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A worker with the demo model; gives the address of its Redis."""
     folder = tmp_path_factory.mktemp("worker")
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
-    with worker_for_demo("recordings", folder, {**environ, "REDIS_URL": redis_url}):
-        yield redis_url
+    with worker_for_demo("recordings", folder, {**environ, "REDIS_URL": new_redis}):
+        yield new_redis
 
 
 @pytest.fixture(scope="module")

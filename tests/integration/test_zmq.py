@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import redis
 import zmq
 from numpy.typing import NDArray
 from typer.testing import CliRunner
@@ -33,12 +32,10 @@ Noise = Callable[..., NDArray[np.int16]]
 
 
 @pytest.fixture(scope="module")
-def endpoint(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A service and a worker with the fake engine, for all tests that do not stop them."""
     folder = tmp_path_factory.mktemp("zmq")
-    with redis.Redis.from_url(as_user(redis_url, "admin")) as admin:
-        admin.flushall()
-    with worker_on(redis_url, folder), zmq_service(as_user(redis_url, "producer"), folder) as (_, where):
+    with worker_on(new_redis, folder), zmq_service(as_user(new_redis, "producer"), folder) as (_, where):
         yield where
 
 

@@ -26,6 +26,7 @@ def trouble(caplog: pytest.LogCaptureFixture) -> Trouble:
         (redis.ResponseError("MISCONF Redis is configured to save RDB snapshots"), "write to its disk"),
         (redis.ResponseError("NOREPLICAS Not enough good replicas to write."), "fewer replicas"),
         (redis.ResponseError("BUSY Redis is busy running a script."), "somebody's script"),
+        (redis.ResponseError("WRONGTYPE key 'segue' is a string"), "somebody else uses a key"),
         (redis.ResponseError("OOM command not allowed"), "full"),
         (exceptions.ReadOnlyError("You can't write against a read only replica."), "may only be read"),
         (exceptions.BusyLoadingError("Redis is loading the dataset in memory"), "loading its data"),

@@ -239,9 +239,13 @@ class Transport(stock.Transport):
         super().register_with_event_loop(connection, loop)
 
     def establish_connection(self) -> Any:
-        """Connect as soon as Redis lets us, however long that takes, unless the worker is to stop."""
+        """Connect as soon as Redis lets us, however long that takes, unless the worker is to stop.
+
+        Celery meets keys that others use only when it is connected, and would connect anew without a pause.
+        """
         while True:
             try:
+                self.Channel.claims.check_keys()
                 connection = super().establish_connection()
             except (redis.RedisError, OSError) as error:
                 self.trouble.met(error)

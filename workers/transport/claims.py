@@ -25,6 +25,7 @@ from workers.transport import starting
 from workers.transport.dead import DEAD_MESSAGES
 from workers.transport.scripts import NAMES, script
 from workers.transport.settlement import Settlement, place_of
+from workers.transport.shared_keys import WRONG_TYPE, misused
 
 #: What is kept of messages that could not be understood: enough to see what was sent and by whom, in at
 #: most 4 MB.
@@ -129,6 +130,11 @@ class Claims:
     def undelivered(self) -> deque[Claimed]:
         """Claimed, and not handed to Celery yet; outlives the connection it was claimed on."""
         return self._life.undelivered
+
+    def check_keys(self) -> None:
+        """Raise `redis.ResponseError` if somebody else uses a key that all workers share; says which."""
+        if which := misused(self._redis):
+            raise redis.ResponseError(f"{WRONG_TYPE} {which}")
 
     def take_lease(self) -> None:
         """Begin a new life: a new id, with nothing in flight."""
@@ -265,7 +271,12 @@ class Claims:
             raise LeaseLost(f"worker {worker_id} came too late to put {tag} back")
 
     def _call(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        return self._scripts[name](keys=keys, args=arguments)
+        try:
+            return self._scripts[name](keys=keys, args=arguments)
+        except redis.ResponseError as error:
+            if str(error).startswith(WRONG_TYPE):
+                self.check_keys()
+            raise
 
 
 def is_of_last_lane(tag: str) -> bool:
