@@ -181,18 +181,19 @@ class Dispatcher:
     def on_engine_lost(self, how: str) -> None:
         """The engine process is gone: its batch runs again, each member alone, and not for ever.
 
-        Unless it was loading a model for it, which no request of the batch can be blamed for.
+        Unless it was loading a model for it, which no request of the batch can be blamed for. Until another
+        engine is there all that waits belongs to whoever is free.
         """
         self._engine = None
         loading = self._loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
-        if run is None or run is self._abandoned:
-            return
-        if loading is None:
-            self.gate.engine_died_of(run, how)
-        else:
-            self._end_without_model(run, loading, how)
+        if run is not None and run is not self._abandoned:
+            if loading is None:
+                self.gate.engine_died_of(run, how)
+            else:
+                self._end_without_model(run, loading, how)
+        self.gate.release()
         self._start_soon()
 
     def hurry(self) -> None:

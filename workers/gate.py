@@ -105,6 +105,26 @@ class Gate:
             if not self._gives_up(work, how):
                 self._waiting.add_suspect(work)
 
+    def release(self) -> None:
+        """Return all that waits here to the queue, where a worker with an engine finds it.
+
+        With kombu's own transport it waits here, as it does if Redis is away.
+        """
+        claims, works = self._backend.claims, self._waiting.works()
+        messages = [message for work in works for message in (work.message, *work.superseded)]
+        if claims is None or not messages:
+            return
+        try:
+            claims.put_back(*(message.delivery_tag for message in messages))
+        except (redis.RedisError, LeaseLost) as error:
+            log.warning("could not put %d requests back on the queue: %s", len(works), error)
+            return
+        self._waiting.clear()
+        for message in messages:
+            mark_acknowledged(message.message)
+            task_ready(message)
+        log.info("put %d requests back on the queue", len(works))
+
     def _admits(self, work: Work, verdict: Verdict) -> bool:
         if verdict.may is May.NOT_AGAIN:
             self._close(work.message)

@@ -19,6 +19,7 @@ from protocol.routing import PAYLOAD_KEY_PREFIX, context_key
 from protocol.signing import digest_of
 from workers.engine.base import Samples
 from workers.redis_connection import connect
+from workers.transport.shared_keys import WRONG_TYPE
 
 #: Longest silence of Redis, in seconds, before it is asked on a new connection. It sends 8 MB (a full batch
 #: of 30 s segments) without a pause: this does not bound how long that takes.
@@ -115,7 +116,10 @@ class Payloads:
                 pipe.mget(keys)
             for name in conversations:
                 pipe.hmget(context_key(name), "text", "turns")
-            answers = pipe.execute()
+            answers = pipe.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, redis.RedisError) and not _is_wrong_type(answer):
+                raise answer
         return (answers[0], answers[1:]) if keys else ([], answers)
 
     def _decode(self, payload: Payload, stored: Mapping[str, Any]) -> Samples | TranscriptionError:
@@ -137,10 +141,20 @@ def _conversation(request: Request) -> str | None:
     return request.conversation if request.options.condition_on_previous_text else None
 
 
-def _context(stored: Sequence[bytes | None]) -> Context:
-    """What Redis holds of it; where its text was cut, the first character may be no whole one."""
+def _context(stored: Sequence[bytes | None] | redis.RedisError) -> Context:
+    """What Redis holds of it; where its text was cut, the first character may be no whole one.
+
+    What somebody else put there is nothing.
+    """
+    if isinstance(stored, redis.RedisError):
+        return NOTHING_BEFORE
     text, turns = stored
-    return Context(text=(text or b"").decode("utf-8", "ignore").strip(), turns=int(turns or 0))
+    said = int(turns) if turns is not None and turns.isdigit() else 0
+    return Context(text=(text or b"").decode("utf-8", "ignore").strip(), turns=said)
+
+
+def _is_wrong_type(error: redis.RedisError) -> bool:
+    return str(error).startswith(WRONG_TYPE)
 
 
 def decode_payload(content: bytes, payload: Payload) -> Samples:

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,57 @@ def test_other_type_under_the_result_key_gives_way(worker: Claims, redis_client:
     redis_client.rpush("result", "x")
     settle(worker, [Result(key="result", value=meta("SUCCESS"), ttl=60)], [])
     assert redis_client.get("result") == meta("SUCCESS").encode()
+
+
+Spoil = Callable[[redis.Redis, str], object]
+
+#: What a stranger may put where something else belongs.
+SPOILED: dict[str, Spoil] = {
+    "text": lambda client, key: client.set(key, "junk"),
+    "a set": lambda client, key: client.sadd(key, "junk"),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_junk_under_a_requests_other_keys_holds_nobody_up(
+    worker: Claims, redis_client: redis.Redis, spoil: Spoil
+) -> None:
+    """Its deaths begin anew, what is kept of it replaces the junk, and its batch is settled."""
+    push(redis_client, NORMAL, *"ab")
+    claimed = worker.claim(2)
+    spoil(redis_client, deaths_key("a"))
+    assert [verdict.may for verdict in start(worker, *claimed)] == [May.RUN] * 2
+    spoil(redis_client, deaths_key("a"))
+    assert worker.count_deaths() == {"a": 0, "b": 0}
+    spoil(redis_client, dead_key("a"))
+    redis_client.hset(HELD_BYTES, "5", "junk")
+    redis_client.set(payload_key("b"), "1")
+    redis_client.zadd(HELD, {"5:1:b": 1})
+    given_up = GivenUp(request_id="a", tag=claimed[0].tag, reason="junk")
+    audio = Audio(request_id="b", priority_number=5)
+    tags = [one.tag for one in claimed]
+    worker.settle(Settlement(given_up=[given_up], audios=[audio], tags=tags))
+    assert redis_client.hget(dead_key("a"), "message") == b"a"
+    assert redis_client.hkeys(inflight_key(worker.worker_id)) == [b"#"]
+
+
+@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
+def test_junk_in_a_conversation_holds_nobody_up(
+    worker: Claims, redis_client: redis.Redis, spoil: Spoil
+) -> None:
+    """The context begins anew, turns that make no sense are passed over, and who is there goes."""
+    turn = Turn(conversation="talk", request_id="one", text="said")
+    redis_client.set(turn_key("talk"), "one", ex=60)
+    redis_client.rpush(waiting_key("talk"), "2:two:the next", "7:x:no such lane", "junk")
+    spoil(redis_client, context_key("talk"))
+    worker.settle(Settlement(turns=[turn]))
+    assert redis_client.hgetall(context_key("talk")) == {b"text": b" said", b"turns": b"1"}
+    assert redis_client.lrange(NORMAL, 0, -1) == [b"the next"]
+    spoil(redis_client, waiting_key("talk"))
+    worker.settle(Settlement(turns=[replace(turn, request_id="two")]))
+    assert not redis_client.exists(turn_key("talk"))
+    spoil(redis_client, turn_key("talk"))
+    worker.settle(Settlement(turns=[turn]))
 
 
 # Start, and deaths.
@@ -646,6 +698,16 @@ def test_put_back_goes_to_the_head_once(worker: Claims, redis_client: redis.Redi
     worker.put_back(first.tag)
     assert texts(worker.claim(9)) == ["a", "c", "x"]
     assert sorted(redis_client.hvals(inflight_key(worker.worker_id))) == [b"5", b"a", b"b", b"c", b"x"]
+
+
+def test_what_is_put_back_together_keeps_its_order(worker: Claims, redis_client: redis.Redis) -> None:
+    """In whatever order they are named, each lane has its own as they were; other lives' are left out."""
+    push(redis_client, NORMAL, *"abcd")
+    push(redis_client, BULK, *"xy")
+    a, b, c, _, x, y = worker.claim(6)
+    worker.put_back(y.tag, b.tag, f"{'0' * 32}/2:2", a.tag, x.tag, c.tag)
+    assert redis_client.lrange(NORMAL, 0, -1) == [b"c", b"b", b"a"]
+    assert redis_client.lrange(BULK, 0, -1) == [b"y", b"x"]
 
 
 def test_newest_of_the_buried_are_kept(worker: Claims, redis_client: redis.Redis) -> None:

@@ -224,16 +224,18 @@ class Deliveries(RuleBasedStateMachine):
                 self.renew(self.workers.index(worker))
 
     @precondition(lambda self: self._busy())
-    @rule(who=WORKERS, which=st.integers(0, 3))
-    def put_back(self, who: int, which: int) -> None:
-        """A worker returns one message."""
+    @rule(who=WORKERS, which=st.integers(0, 3), count=st.integers(1, 3))
+    def put_back(self, who: int, which: int, count: int) -> None:
+        """A worker returns some messages, named in any order."""
         worker = pick(self._busy(), who)
-        message, claimed = list(worker.told.items())[which % len(worker.told)]
-        worker.claims.put_back(claimed.tag)
-        del worker.told[message]
-        (lane,) = (lane for held, lane in worker.held if held == message)
-        worker.held.remove((message, lane))
-        self.lanes[lane].insert(0, message)
+        first = which % len(worker.told)
+        chosen = sorted(worker.told.items(), key=lambda one: one[1].number)[first : first + count]
+        worker.claims.put_back(*(claimed.tag for _, claimed in sorted(chosen)))
+        for message, _ in reversed(chosen):
+            del worker.told[message]
+            (lane,) = (lane for held, lane in worker.held if held == message)
+            worker.held.remove((message, lane))
+            self.lanes[lane].insert(0, message)
 
     @rule(who=WORKERS)
     def stop(self, who: int) -> None:
@@ -504,7 +506,7 @@ PLANTED = {
     "keeps the record when it gives back": ("give_back", "redis.call('DEL', KEYS[2])", ""),
     "keeps the lease when it gives back": ("give_back", "redis.call('ZREM', KEYS[1], ARGV[1])", ""),
     "sweeps the living": ("give_back", "if tonumber(lease) > ", "if false and 0 > "),
-    "keeps in the record what it puts back": ("put_back", "redis.call('HDEL', KEYS[2], ARGV[2])", ""),
+    "keeps in the record what it puts back": ("put_back", "redis.call('HDEL', KEYS[2], field)", ""),
     "puts back without a lease": ("put_back", LEASE_CHECK.format("-1"), ""),
     "renews a lost lease": ("renew", "return 0", ""),
 }

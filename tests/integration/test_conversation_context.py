@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import redis
 from numpy.typing import NDArray
 
 from producer import AsyncClient, Client
+from protocol.routing import context_key
 from tests.integration.servers import worker_on
 from tests.redis_users import as_user
 from workers.engine.fake import fingerprint
@@ -69,6 +71,18 @@ def test_context_reaches_the_prompt(client: Client, noise: Noise) -> None:
     assert [one.text for one in transcripts] == echoes(audios)
     assert [one.turns_before for one in transcripts] == [0, 1, 2, 3]
     assert alone.result(WAIT).text == f"{text_of(noise(9))}:"
+
+
+def test_junk_in_place_of_the_context_is_none(client: Client, new_redis: str, noise: Noise) -> None:
+    """What somebody else put there is said to nobody, and holds no batch up."""
+    with redis.Redis.from_url(as_user(new_redis, "admin")) as admin:
+        admin.set(context_key("spoiled"), "junk")
+        admin.hset(context_key("odd"), mapping={"text": "before", "turns": "many"})
+    spoiled = client.submit(noise(1), conversation="spoiled", initial_prompt=ECHO)
+    odd = client.submit(noise(2), conversation="odd", initial_prompt=ECHO)
+    assert spoiled.result(WAIT).text == f"{text_of(noise(1))}:"
+    assert odd.result(WAIT).text == f"{text_of(noise(2))}:before"
+    assert odd.result(WAIT).turns_before == 0
 
 
 def test_options_say_what_is_heard_of(client: Client, noise: Noise) -> None:

@@ -128,6 +128,21 @@ def test_late_result_of_a_lost_lease_is_refused(
     assert client.submit(noise(2), priority="urgent").result(WAIT).text == text_of(noise(2))
 
 
+def test_dead_engines_requests_run_elsewhere(start_worker: StartWorker, client: Client, noise: Noise) -> None:
+    """A worker whose engine dies holds nothing while it loads another: its neighbour has it all at once."""
+    doomed = start_worker("doomed", fake_fixed_ms=60_000, min_batch_size=4, max_batch_size=4)
+    tickets = [client.submit(noise(number)) for number in range(4)]
+    while [ticket.status for ticket in tickets] != [Status.RUNNING] * 4:
+        pass
+    start_worker("heir")
+    for child in children(doomed.pid):
+        os.kill(child, signal.SIGKILL)
+    assert [ticket.result(WAIT).text for ticket in tickets] == [text_of(noise(n)) for n in range(4)]
+    receipts = [ticket.timings for ticket in tickets]
+    assert {receipt.worker for receipt in receipts if receipt} == {"heir@test"}
+    doomed.wait_for_line("put 4 requests back on the queue", WAIT)
+
+
 def test_revived_engine_serves_on(start_worker: StartWorker, client: Client, noise: Noise) -> None:
     """Somebody kills the engine process while it idles: the next request finds a new one."""
     worker = start_worker()

@@ -221,13 +221,13 @@ class Claims:
         if not self._call("settle", *settlement.for_script(worker_id)):
             raise LeaseLost(f"{late} from worker {worker_id}")
 
-    def put_back(self, tag: str) -> None:
-        """Return one message to the head of its lane; safe to repeat. Raises `LeaseLost`."""
-        self._put(tag, "head")
+    def put_back(self, *tags: str) -> None:
+        """Return messages to the heads of their lanes, in their order; safe to repeat. Raises `LeaseLost`."""
+        self._put(tags, "head")
 
     def demote(self, tag: str) -> None:
         """Move one message to the end of the least urgent lane; safe to repeat. Raises `LeaseLost`."""
-        self._put(tag, "last")
+        self._put([tag], "last")
 
     def bury(self, claimed: Claimed) -> None:
         """Move a message that cannot be understood to the dead list, of which the newest are kept.
@@ -263,12 +263,12 @@ class Claims:
         keys = [*_own_keys(worker_id), RATES, *LANES]
         return int(self._call("give_back", keys, [worker_id, whose, DEATHS_KEY_PREFIX, DEATHS_SECONDS]))
 
-    def _put(self, tag: str, where: str) -> None:
+    def _put(self, tags: Sequence[str], where: str) -> None:
         worker_id = self.worker_id
         keys = [*_own_keys(worker_id), *LANES]
-        place = place_of(tag, worker_id)
-        if not place or self._call("put_back", keys, [worker_id, place, where, RESULT_KEY_PREFIX]) < 0:
-            raise LeaseLost(f"worker {worker_id} came too late to put {tag} back")
+        places = [place for tag in tags if (place := place_of(tag, worker_id))]
+        if not places or self._call("put_back", keys, [worker_id, where, RESULT_KEY_PREFIX, *places]) < 0:
+            raise LeaseLost(f"worker {worker_id} came too late to put {len(tags)} messages back")
 
     def _call(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         try:

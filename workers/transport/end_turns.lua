@@ -6,6 +6,6 @@ local lanes = tonumber(ARGV[1])
 for i = 0, (#KEYS - lanes) / 3 - 1 do
   local turn, turns, context = unpack(KEYS, lanes + 3 * i + 1, lanes + 3 * i + 3)
   local id, text, anew = unpack(ARGV, 3 * i + 4, 3 * i + 6)
-  end_turn(turn, turns, context, id, text, anew, ARGV[2], ARGV[3], 0)
+  end_turn(turn, turns, context, id, text, anew, ARGV[2], ARGV[3], 0, lanes)
 end
 return #ARGV

@@ -14,6 +14,22 @@ local function final(result)
   if status == 'SUCCESS' or status == 'FAILURE' or status == 'REVOKED' then return stored end
 end
 
+-- What a command reads of a key of one request, or false; what somebody else put there goes, so that it holds up
+-- nobody else's batch.
+local function read(command, key, ...)
+  local found = redis.pcall(command, key, ...)
+  if type(found) ~= 'table' or not found.err then return found end
+  redis.call('UNLINK', key)
+  return false
+end
+
+-- How often a request's engine has died while it ran alone, or nil if it never died.
+local function deaths_of(key)
+  local said = read('GET', key)
+  if said and string.match(said, '^%d+$') then return said end
+  if said then redis.call('UNLINK', key) end
+end
+
 -- The id of the request in a message, if it is written as kombu writes it. In the body, which is text inside
 -- this text, every quote has a backslash before it.
 local CORRELATION = '"correlation_id": "'
@@ -45,8 +61,8 @@ local function release(audio, id, priority, held, held_bytes)
   local bytes = redis.pcall('STRLEN', audio)
   redis.call('UNLINK', audio)
   if type(bytes) == 'number' and redis.call('ZREM', held, priority .. ':' .. bytes .. ':' .. id) == 1 then
-    local left = redis.call('HINCRBY', held_bytes, priority, -bytes)
-    if left <= 0 then redis.call('HDEL', held_bytes, priority) end
+    local left = redis.pcall('HINCRBY', held_bytes, priority, -bytes)
+    if type(left) ~= 'number' or left <= 0 then redis.call('HDEL', held_bytes, priority) end
   end
 end
 
@@ -64,19 +80,29 @@ local function is_next(turn, turns, lane, id, message, seconds)
   remember(turns, seconds)
 end
 
+-- Take the turn that waits longest, as its lane, its id and its message; what makes no sense is passed over.
+local function next_turn(turns, lanes)
+  local waiting = read('RPOP', turns)
+  while waiting do
+    local lane, id, message = string.match(waiting, '^(%d):([^:]*):(.*)$')
+    if message and tonumber(lane) >= 1 and tonumber(lane) <= lanes then return tonumber(lane), id, message end
+    waiting = read('RPOP', turns)
+  end
+end
+
 -- End a turn, if it is this request's and has not ended yet, and put the next at the head of its lane.
 -- `context` is the key of what is known of the turns so far, to which `text` comes, of all at most `bytes` from
--- its end; with `anew` '1' nothing else of it stays. `first` is what comes before the lanes in KEYS.
-local function end_turn(turn, turns, context, id, text, anew, bytes, seconds, first)
-  if redis.call('GET', turn) ~= id then return end
+-- its end; with `anew` '1' nothing else of it stays. `first` is what comes before the `lanes` lanes in KEYS.
+local function end_turn(turn, turns, context, id, text, anew, bytes, seconds, first, lanes)
+  if read('GET', turn) ~= id then return end
   if anew == '1' then redis.call('UNLINK', context) end
   if text ~= '' then
-    local all = (redis.call('HGET', context, 'text') or '') .. ' ' .. text
-    redis.call('HSET', context, 'text', string.sub(all, -bytes))
-    redis.call('HINCRBY', context, 'turns', 1)
+    local all = (read('HGET', context, 'text') or '') .. ' ' .. text
+    local said = tonumber(redis.call('HGET', context, 'turns') or 0) or 0
+    redis.call('HSET', context, 'text', string.sub(all, -bytes), 'turns', said + 1)
   end
   remember(context, seconds)
-  local lane, next_id, message = string.match(redis.call('RPOP', turns) or '', '^(%d):([^:]*):(.*)$')
+  local lane, next_id, message = next_turn(turns, lanes)
   if not message then
     redis.call('UNLINK', turn)
     return
@@ -99,6 +125,7 @@ local function count_deaths(record, prefix, seconds)
   local _, spaces = string.gsub(running, ' ', '')
   local deaths = {}
   for _, id in ipairs(ids) do
+    deaths_of(prefix .. id) -- takes away what is no count
     if spaces == 1 then
       redis.call('INCR', prefix .. id)
       redis.call('EXPIRE', prefix .. id, seconds)

@@ -28,6 +28,7 @@ for _ = 1, given_up do
   local kept, audio, id, field, reason = next_key(), next_key(), next_arg(), next_arg(), next_arg()
   local message, now = redis.call('HGET', KEYS[2], field), redis.call('TIME')
   if message then
+    redis.call('UNLINK', kept)
     redis.call('HSET', kept, 'message', message, 'lane', string.match(field, ':(%d+)$'), 'reason', reason)
     redis.call('EXPIRE', kept, ARGV[6])
     redis.call('EXPIRE', audio, ARGV[6])
@@ -38,7 +39,7 @@ for _ = 1, given_up do
 end
 for _ = 1, turns do
   local turn, waiting, context = next_key(), next_key(), next_key()
-  end_turn(turn, waiting, context, next_arg(), next_arg(), next_arg(), ARGV[10], ARGV[11], 6)
+  end_turn(turn, waiting, context, next_arg(), next_arg(), next_arg(), ARGV[10], ARGV[11], 6, lanes)
 end
 for i = key + 1, #KEYS do redis.call('UNLINK', KEYS[i]) end
 for i = arg + 1, #ARGV do redis.call('HDEL', KEYS[2], ARGV[i]) end

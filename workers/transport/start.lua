@@ -14,7 +14,7 @@ for i = 1, members do
   elseif redis.call('EXISTS', cancelled) == 1 then
     verdicts[i] = 'cancelled'
   else
-    verdicts[i] = redis.call('GET', deaths) or ''
+    verdicts[i] = deaths_of(deaths) or ''
     if members == 1 or verdicts[i] == '' then
       redis.call('SET', result, state)
       if seconds > 0 then redis.call('EXPIRE', result, seconds) end
