@@ -1,5 +1,7 @@
 """Which task, queue, priority number and keys a request goes to."""
 
+from functools import lru_cache
+
 from protocol.request import Priority
 
 TASK_NAME = "workers.transcribe"
@@ -47,6 +49,7 @@ HELD = "segue:held"
 HELD_BYTES = "segue:held:bytes"
 
 
+@lru_cache(maxsize=64)  # asked several times for each message; a sender may give any number
 def priority_from_number(number: int) -> Priority:
     """The priority whose list kombu keeps `number` in: the step at or below it."""
     step = max((step for step in PRIORITY_STEPS if step <= number), default=0)

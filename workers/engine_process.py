@@ -6,13 +6,13 @@ comes from the process that handles strangers' audio is ever unpickled in the pa
 
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
+from workers.fast_json import dumps, loads
 from workers.settings import Settings
 
 #: How long a process that was told to end may take before it is killed, in seconds.
@@ -49,7 +49,7 @@ class EngineProcess:
     def send(self, message: dict[str, Any]) -> None:
         """Send a message. Raises `ProcessLost`."""
         try:
-            self._connection.send_bytes(json.dumps(message).encode())
+            self._connection.send_bytes(dumps(message))
         except OSError as error:
             raise ProcessLost(self._how_it_ended()) from error
 
@@ -62,7 +62,7 @@ class EngineProcess:
         try:
             if not self._connection.poll(timeout):
                 return None
-            report: dict[str, Any] = json.loads(self._connection.recv_bytes())
+            report: dict[str, Any] = loads(self._connection.recv_bytes())
         except (EOFError, OSError, ValueError) as error:
             raise ProcessLost(self._how_it_ended()) from error
         return report

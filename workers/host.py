@@ -9,7 +9,6 @@ when its parent does, because the connection closes and because the kernel is as
 from __future__ import annotations
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -28,6 +27,7 @@ from protocol.wire import decode_request
 from workers.engine.base import Engine, Outcome, Row
 from workers.engine.isolation import run_isolated
 from workers.engine.models import Models, Tell
+from workers.fast_json import dumps, loads
 from workers.payloads import NOTHING_BEFORE, Fetched, Payloads
 from workers.prepared import Order, Prepared
 from workers.reports import all_failed, encode_outcome
@@ -43,15 +43,15 @@ def main(descriptor: int) -> None:
     """Serve the parent at the other end of `descriptor` until it goes away."""
     _end_with_parent()
     connection = Connection(descriptor)
-    settings = Settings.model_validate_json(json.loads(connection.recv_bytes())["settings"])
+    settings = Settings.model_validate_json(loads(connection.recv_bytes())["settings"])
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    host = Host(settings, tell=lambda news: connection.send_bytes(json.dumps(news).encode()))
+    host = Host(settings, tell=lambda news: connection.send_bytes(dumps(news)))
     try:
-        connection.send_bytes(json.dumps(host.load()).encode())
+        connection.send_bytes(dumps(host.load()))
     except TranscriptionError as error:
-        connection.send_bytes(json.dumps({"failed": str(error)}).encode())
+        connection.send_bytes(dumps({"failed": str(error)}))
         return
     batches = _read_ahead(connection, host)
     while True:
@@ -60,7 +60,7 @@ def main(descriptor: int) -> None:
         except Empty:
             host.unload_idle()
             continue
-        connection.send_bytes(json.dumps(host.run(batch)).encode())
+        connection.send_bytes(dumps(host.run(batch)))
 
 
 class Host:
@@ -110,7 +110,7 @@ class Host:
         fetched = self._payloads.fetch(requests, [row.samples if row is not None else None for row in ready])
         outcomes, rows = _rows(engine, requests, fetched, ready)
         for position, (_, _, progress) in enumerate(batch["requests"]):
-            if position in rows:
+            if progress is not None and position in rows:
                 rows[position] = replace(rows[position], progress=progress)
         prepared_at = time.monotonic()
         report = run_isolated(engine, list(rows.values()))
@@ -157,7 +157,8 @@ def _rows(
             failed[position] = found
         else:
             made = row or engine.prepare(found.samples, request.options)
-            rows[position] = replace(made, context=found.context.text)
+            said_before = found.context.text
+            rows[position] = replace(made, context=said_before) if said_before else made
     return failed, rows
 
 
@@ -187,7 +188,7 @@ def _read_ahead(connection: Connection, host: Host) -> SimpleQueue[dict[str, Any
     def read() -> None:
         while True:
             try:
-                message = json.loads(connection.recv_bytes())
+                message = loads(connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(0)
             if "ahead" in message:

@@ -60,7 +60,8 @@ class Prepared:
                     del self._ready[name]
             taken = self._ready.keys() | self._bound
             self._wanted = {name: kwargs for name, kwargs in expected.items() if name not in taken}
-            self._changed.notify_all()
+            if self._wanted:
+                self._changed.notify_all()
 
     def bind(self, orders: Sequence[Order]) -> None:
         """The order of a batch has come: begin with none of its members, and keep what there is of them.
@@ -78,7 +79,8 @@ class Prepared:
             self._changed.wait_for(lambda: self._making not in self._bound)
             self._bound = set()
             taken = [(kwargs, self._ready.pop(name, None)) for name, kwargs in orders]
-            self._changed.notify_all()
+            if any(made is not None for _, made in taken):  # there is room for more
+                self._changed.notify_all()
         return [made[1] if made is not None and made[0] == kwargs else None for kwargs, made in taken]
 
     def _run(self) -> None:

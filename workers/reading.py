@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from protocol.request import Request
 from protocol.routing import TASK_NAME, priority_from_number
 from protocol.signing import Keys, check_signature
 from protocol.wire import decode_request
+from workers.fast_json import loads
 from workers.preferences import Preferences
 
 #: Order of the task's parameters, for senders that use positional arguments.
@@ -91,12 +91,12 @@ class Reader:
 def _seen(message: bytes) -> Seen | None:
     """A message as kombu writes it, with a body of plain JSON; None for any other."""
     try:
-        envelope = json.loads(message)
+        envelope = loads(message)
         headers = envelope["headers"]
         if headers["task"] != TASK_NAME or headers.get("eta"):
             return None
         coded = envelope["properties"]["body_encoding"] == "base64"
-        args, kwargs, _ = json.loads(base64.b64decode(envelope["body"]) if coded else envelope["body"])
+        args, kwargs, _ = loads(base64.b64decode(envelope["body"]) if coded else envelope["body"])
         return Seen(id=headers["id"], args=args, kwargs=kwargs)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None

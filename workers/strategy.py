@@ -8,7 +8,6 @@ the pool, and that its arguments are never shown.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -24,6 +23,7 @@ from protocol.clock import SharedClock
 from protocol.errors import RequestError
 from protocol.request import Request
 from protocol.routing import PRIORITY_NUMBERS, priority_from_number
+from workers.fast_json import loads
 from workers.preferences import Preferences
 from workers.reading import request_of, wrong_signature
 from workers.writes import Writes
@@ -166,7 +166,7 @@ def _read(message: Any) -> None:
     plain = message.content_type == "application/json" and message.content_encoding == "utf-8"
     if plain and isinstance(message.body, bytes) and b"__type__" not in message.body:
         with suppress(ValueError, RecursionError):  # kombu then says what is wrong
-            message._decoded_cache = json.loads(message.body)
+            message._decoded_cache = loads(message.body)
 
 
 def _announce(received: Message, request: Request | RequestError) -> None:
