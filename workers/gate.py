@@ -11,6 +11,7 @@ from celery.worker.state import revoked, task_ready
 
 from protocol.errors import GaveUp, RequestError
 from protocol.request import Request
+from workers.outcome import Outcome
 from workers.result_backend import BatchedBackend
 from workers.run import Run, Work
 from workers.transport.claims import LeaseLost, is_of_last_lane
@@ -18,7 +19,7 @@ from workers.transport.settlement import Settlement
 from workers.transport.starting import May, Verdict
 from workers.turns import turns_of
 from workers.waiting import Waiting
-from workers.writes import Outcome, Writes, mark_acknowledged
+from workers.writes import Writes, mark_acknowledged
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ from kombu.exceptions import DecodeError
 
 from protocol.routing import HELD, HELD_BYTES, cancel_key, payload_key
 from workers import sentinel
+from workers.fast_json import dumps
+from workers.outcome import Encoded
 from workers.transport.claims import Claims
 from workers.transport.scripts import script
 from workers.transport.settlement import Audio, Result, for_end_turns
@@ -42,10 +44,11 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
     ) -> Any:
         if self.writes is None:
             return super()._store_result(task_id, result, state, traceback, request, **kwargs)
-        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        plain = result.values_by_name if isinstance(result, Encoded) else result
+        meta = self._get_result_meta(result=plain, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
         ttl = self.failure_expires if state == states.FAILURE else self.expires
-        stored = Result(key=self.get_key_for_task(task_id), value=self.encode(meta), ttl=ttl)
+        stored = Result(key=self.get_key_for_task(task_id), value=dumps(meta), ttl=ttl)
         self.writes.settlement.results.append(stored)
         return result
 

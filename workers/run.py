@@ -15,7 +15,7 @@ from protocol.request import Request
 from protocol.routing import deaths_key
 from protocol.transcript import Timings
 from protocol.wire import decode_error, encode_request, encode_timings
-from workers.writes import Outcome
+from workers.outcome import Encoded, Outcome
 
 log = logging.getLogger(__name__)
 
@@ -125,8 +125,7 @@ class Run:
             predicted=self.batch.predicted,
             batch_wait=self._batch_wait(work),
         )
-        transcript: dict[str, Any] = {**encoded["transcript"], "timings": encode_timings(timings)}
-        return transcript
+        return Encoded({**encoded["transcript"], "timings": encode_timings(timings)})
 
     def _batch_wait(self, work: Work) -> float | None:
         if work.received_at is None:

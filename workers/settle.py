@@ -17,11 +17,12 @@ from celery.app.task import Context
 from celery.app.trace import trace_task
 from celery.exceptions import Reject
 
-from protocol.errors import EngineError, GaveUp, TranscriptionError
+from protocol.errors import EngineError, GaveUp
+from workers.outcome import Outcome
 from workers.result_backend import BatchedBackend
 from workers.transport.settlement import GivenUp
 from workers.turns import turns_of
-from workers.writes import Outcome, Writes
+from workers.writes import Writes
 
 #: What Celery does not count among a task's own headers (`celery.app.task.Context._get_custom_headers`, which
 #: makes this set anew for each task).
@@ -78,23 +79,12 @@ def _trace(message: Any, outcome: Outcome, engine_seconds: float) -> None:
         _, _, embed = message._payload
         request = {**message.request_dict, "is_eager": False, **(embed or {})}
         request.setdefault("headers", {name: request[name] for name in request.keys() - _CELERYS_HEADERS})
-        result, info, _, _ = trace_task(
+        result, info, _, shown = trace_task(
             message.task, message.id, message.args, message.kwargs, request, app=message.app
         )
     except Reject:
         message.on_failure(ExceptionInfo())
     else:
-        message.on_success((1, result, engine_seconds) if info else (0, summary(outcome), engine_seconds))
+        message.on_success((1, result, engine_seconds) if info else (0, shown, engine_seconds))
     finally:
         _outcome.reset(token)
-
-
-def summary(outcome: Outcome) -> str:
-    """What Flower shows as the result: where the request ran, never what was said."""
-    if isinstance(outcome, TranscriptionError):
-        return outcome.code
-    receipt = outcome["timings"]
-    return (
-        f"{len(outcome['text'])} characters, {outcome['language']},"
-        f" batch {receipt['batch_id']} ({receipt['batch_position'] + 1} of {receipt['batch_size']})"
-    )

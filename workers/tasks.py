@@ -8,6 +8,7 @@ from celery import shared_task
 
 from protocol.errors import TranscriptionError
 from protocol.routing import TASK_NAME
+from workers.outcome import Encoded
 from workers.settle import current_outcome
 
 
@@ -17,9 +18,8 @@ from workers.settle import current_outcome
     Strategy="workers.strategy:batched",
     throws=(TranscriptionError,),
     typing=False,
-    resultrepr_maxsize=1,  # nobody sees it: `workers.settle.summary` stands in its place
 )
-def transcribe(self: Any, *_: Any, **__: Any) -> dict[str, Any]:
+def transcribe(self: Any, *_: Any, **__: Any) -> Encoded:
     """Transcribe one audio segment.
 
     The arguments were read and checked by `workers.strategy` when the message came; a sender gives,
@@ -33,7 +33,8 @@ def transcribe(self: Any, *_: Any, **__: Any) -> dict[str, Any]:
         v: schema version.
 
     Returns:
-        A transcript as `protocol.wire.encode_transcript` writes it.
+        A transcript as `protocol.wire.encode_transcript` writes it; in the worker itself a mapping that shows
+        no text (`workers.outcome.Encoded`).
     """
     outcome = current_outcome()
     if isinstance(outcome, TranscriptionError):

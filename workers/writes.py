@@ -7,12 +7,9 @@ from typing import Any
 
 from kombu.transport.virtual import QoS
 
-from protocol.errors import TranscriptionError
+from workers.outcome import Outcome
 from workers.transport.settlement import Audio, Settlement
 from workers.turns import turns_of
-
-Outcome = dict[str, Any] | TranscriptionError
-"""A transcript as `protocol.wire.encode_transcript` writes it, or why there is none."""
 
 
 @dataclass(slots=True)
