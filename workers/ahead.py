@@ -18,7 +18,7 @@ from workers.engine_process import EngineProcess, ProcessLost
 from workers.run import Work
 
 #: When a worker looks, in seconds after a batch has started: not while the results of the batch before wait
-#: to be settled, nor at all during a batch so short that nothing would be won.
+#: to be settled, nor at all during an engine call so short that nothing would be won.
 LOOK_SECONDS = 0.025
 
 #: How often it looks again as long as it has not seen as much as it may.

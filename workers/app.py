@@ -8,6 +8,7 @@ from celery import Celery
 from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import after_setup_logger, worker_ready
 
+from workers.events import SERIALIZER, Events
 from workers.log_lines import one_line
 from workers.redis_connection import connect_app
 from workers.settings import Settings, load_settings
@@ -20,6 +21,7 @@ BATCHES_HELD = 2
 class App(Celery):  # type: ignore[misc]
     """A Celery application that carries what the operator has set."""
 
+    events_cls = Events
     settings: Settings
 
 
@@ -28,6 +30,7 @@ def make_app(settings: Settings) -> App:
     app = App("segue", include=["workers.tasks"])
     app.config_from_object("celeryconfig")
     app.conf.update(
+        event_serializer=SERIALIZER,
         result_expires=settings.result_ttl,
         worker_prefetch_multiplier=BATCHES_HELD * settings.batching.max_batch_size,
     )

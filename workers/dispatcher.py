@@ -19,11 +19,12 @@ from batching.batch import Batch
 from protocol.clock import SharedClock
 from protocol.errors import EngineError, RequestError
 from protocol.request import Request
-from workers.ahead import Ahead
+from workers.ahead import LOOK_SECONDS, Ahead
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.gate import Gate
 from workers.learning import Learning
 from workers.metrics import Metrics
+from workers.outcome import Outcome
 from workers.preferences import Preferences
 from workers.reading import Reader
 from workers.result_backend import BatchedBackend
@@ -34,7 +35,6 @@ from workers.transport.channel import Wanted
 from workers.transport.claims import Share
 from workers.waiting import Waiting
 from workers.writer import Writer
-from workers.writes import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -156,15 +156,12 @@ class Dispatcher:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
-        run.log(report, outcomes)
-        self._study(run, report, now)
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
-            return
-        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
-        writes.settlement.others += run.suspicions
-        writes.settlement.rate = self._learning.rate
-        self._writer.write(writes)
+        else:
+            self._write(run, outcomes, report["engine"])
+        run.log(report, outcomes)
+        self._study(run, report, now)
 
     def on_loading(self, model: str) -> None:
         """The batch that runs waits for its model: loading it has a budget of its own."""
@@ -263,8 +260,9 @@ class Dispatcher:
             self.on_engine_lost(str(lost))
             return
         run.accepted_by(engine.pid)
-        self._ahead.begin(engine)
         seconds = self._learning.expected(batch)
+        if seconds is None or seconds > LOOK_SECONDS:
+            self._ahead.begin(engine)
         if self._settings.prepare_ahead and seconds is not None and seconds > 2 * CLAIM_SECONDS:
             self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
 
@@ -315,6 +313,12 @@ class Dispatcher:
         error = EngineError(f"model {model!r} could not be loaded: the {how}", "MODEL_UNAVAILABLE")
         writes = settle(self._backend, run.failed(error), run.superseded, engine_seconds=0.0)
         writes.settlement.others += run.suspicions
+        self._writer.write(writes)
+
+    def _write(self, run: Run, outcomes: Sequence[tuple[Any, Outcome]], seconds: float) -> None:
+        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=seconds)
+        writes.settlement.others += run.suspicions
+        writes.settlement.rate = self._learning.rate
         self._writer.write(writes)
 
     def _hear_again(self, run: Run, report: dict[str, Any]) -> None:
