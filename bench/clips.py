@@ -40,9 +40,8 @@ def chosen_clips(count: int) -> list[Spoken]:
         for clip in demo.speech()
         if clip.language == LANGUAGE and SHORTEST <= clip.samples / SAMPLE_RATE <= LONGEST
     ]
-    return [
-        Spoken(samples=decode_audio(str(clip.path)), text=clip.text) for clip in islice(cycle(fitting), count)
-    ]
+    decoded = (Spoken(samples=decode_audio(str(clip.path)), text=clip.text) for clip in fitting)
+    return list(islice(cycle(decoded), count))
 
 
 def joined(clips: list[Spoken]) -> tuple[Samples, list[dict[str, float]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -15,6 +16,11 @@ from tests.redis_users import as_user, let_in
 
 #: What tests change of how `LocalRedis` starts a server.
 AS_STARTED = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "yes"}
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what lives as long as the run: faster-whisper calls it for each file it decodes."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from bench.witness import keep_everything
 from cli.local_redis import LocalRedis
 from producer import Client
 from tests.integration.outage import LONG, WAIT, Crew, all_right, audio, crew_on, hold, submit
@@ -21,8 +22,9 @@ REQUESTS = 24
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
-    """A Redis of this file's own, to be killed."""
+    """A Redis of this file's own, to be killed; what it has accepted is in its file, however slow the disk."""
     with LocalRedis(tmp_path_factory.mktemp("redis")) as made:
+        keep_everything(made)
         yield made
 
 
