@@ -58,6 +58,11 @@ class Crew:
         sizes = re.findall(r" batch \d+: (\d+) request", "".join(map(self.said, self.workers)))
         return sum(map(int, sizes))
 
+    def computed_since(self, before: int, least: int) -> int:
+        """How many more those are by now, once they are so many: a batch is logged after its results are there."""
+        wait_until(lambda: self.computed() - before >= least)
+        return self.computed() - before
+
     def said(self, name: str) -> str:
         """The log of a worker."""
         return self.workers[name].log.read_text("utf-8", "replace")

@@ -90,7 +90,7 @@ def test_all_workers_cut_off_keep_what_they_have(
     for proxy in crew.proxies.values():
         proxy.clear(forget=forget)
     assert all_right(tickets)
-    assert crew.computed() - before == REQUESTS
+    assert crew.computed_since(before, REQUESTS) == REQUESTS
 
 
 @pytest.mark.parametrize(("delay", "chunk"), [(0.1, 65_536), (0.01, 128)], ids=["200 ms", "trickle"])
@@ -103,5 +103,5 @@ def test_slow_way_costs_time_only(crew: Crew, client: Client, delay: float, chun
     assert all_right(submit(client, FEW))
     for proxy in crew.proxies.values():
         proxy.clear()
-    assert crew.computed() - before == FEW
+    assert crew.computed_since(before, FEW) == FEW
     assert {name: crew.said(name).count(ANEW) for name in crew.workers} == lost
