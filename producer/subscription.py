@@ -35,27 +35,31 @@ def subscribed(connection: redis.Redis, channel: str, timeout: float) -> Iterato
     Raises:
         redis.RedisError: Redis does not answer.
     """
-    pool = connection.connection_pool
-    subscription = PubSub(pool, ignore_subscribe_messages=True)
+    subscription = PubSub(connection.connection_pool, ignore_subscribe_messages=True)
     try:
         subscription.subscribe(channel)
         subscription.get_message(timeout=min(timeout, SOCKET_TIMEOUT))  # that it is so
         yield Subscription(subscription)
-    except BaseException:
+        _hand_back(subscription)
+    finally:
         subscription.close()
-        raise
-    _close(subscription, pool)
 
 
-def _close(subscription: PubSub, pool: redis.ConnectionPool) -> None:
-    """redis-py closes the connection and hands it out next: here an open one comes before it.
+def _hand_back(subscription: PubSub) -> None:
+    """Unsubscribe, and leave the connection open for whoever needs one next.
 
-    Opening one takes four round trips, and what comes next may be a request that somebody waits for.
+    redis-py would close it. Opening another takes five round trips, and what comes next may be a request that
+    somebody waits for. One that Redis does not answer on is left to be closed.
     """
     try:
-        other = pool.get_connection()
+        subscription.unsubscribe()  # type: ignore[no-untyped-call]
+        give_up_at = time.monotonic() + SOCKET_TIMEOUT
+        while subscription.subscribed and (left := give_up_at - time.monotonic()) > 0:
+            subscription.get_message(timeout=left)
     except redis.RedisError:
-        subscription.close()
         return
-    subscription.close()
-    pool.release(other)
+    connection = subscription.connection
+    if connection is not None and not subscription.subscribed:
+        connection.deregister_connect_callback(subscription.on_connect)
+        subscription.connection = None
+        subscription.connection_pool.release(connection)

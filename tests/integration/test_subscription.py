@@ -44,14 +44,27 @@ def test_silence_is_told_too(connection: redis.Redis) -> None:
         assert news.wait(-1.0) is None
 
 
-def test_the_next_command_finds_an_open_connection(connection: redis.Redis) -> None:
-    """What was open before a subscription ended comes before what its end has closed."""
+def test_a_wait_opens_no_connection_of_its_own(connection: redis.Redis, redis_client: redis.Redis) -> None:
+    """What was opened for the first wait serves the next, and the commands between them."""
+    made = [-1, -1]
+    for name in (ONE, TWO):
+        with subscribed(connection, name, WAIT) as news:
+            connection.ping()
+            redis_client.publish(name, name)
+            assert news.wait(WAIT) == name.encode()
+        connection.ping()
+        made = [made[1], redis_client.info("stats")["total_connections_received"]]
+    assert made[0] == made[1]
+
+
+def test_what_was_published_last_disturbs_no_command(
+    connection: redis.Redis, redis_client: redis.Redis
+) -> None:
+    """What nobody has read any more when the wait ends is not taken for an answer to what comes next."""
     with subscribed(connection, ONE, WAIT):
-        in_it = connection.client_id()
-    assert connection.client_id() == in_it
-    with subscribed(connection, ONE, WAIT), subscribed(connection, TWO, WAIT):
-        in_both = connection.client_id()
-    assert connection.client_id() == in_both
+        redis_client.publish(ONE, "not read")
+    assert connection.ping() is True
+    assert connection.echo("mine") == b"mine"
 
 
 def test_nothing_is_left_listening(connection: redis.Redis, redis_client: redis.Redis) -> None:

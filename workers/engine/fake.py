@@ -111,7 +111,8 @@ class FakeEngine:
         """
         for row in rows:
             self._act_out(row, len(rows))
-        self._sleep(self.cost(rows))
+        if cost := self.cost(rows):  # even no sleep at all gives the processor away
+            self._sleep(cost)
         return [_outcome(row, self.model) for row in rows]
 
     def cost(self, rows: Sequence[Row]) -> float:
