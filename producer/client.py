@@ -18,6 +18,7 @@ from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.recording import RecordingTicket
 from producer.results import Outcome, depths, statuses
 from producer.submission import PAYLOAD_TTL, Envelope, Terms, check_max_queued, chunks, seal, seal_all
+from producer.subscription import Listeners
 from producer.ticket import Ticket, TicketGroup
 from protocol.clock import SharedClock
 from protocol.errors import ResultTimeout, TranscriptionError
@@ -47,6 +48,7 @@ class Client:
                 leaves it to the operator's limit, which holds anyway.
         """
         self._connection = connect(redis_url)
+        self._listeners = Listeners(self._connection)
         self._clock = SharedClock(self._read_clock)
         self._defaults = defaults.changes() if defaults else {}
         self._payload_ttl = payload_ttl
@@ -246,7 +248,7 @@ class Client:
 
     def get(self, request_id: str) -> Ticket:
         """The ticket of a request that anyone submitted, at any time, from any process."""
-        return Ticket(self._connection, check_request_id(request_id), payload_ttl=self._payload_ttl)
+        return self._ticket_of(check_request_id(request_id))
 
     def result(self, request_id: str, *, timeout: float = 0.0) -> Transcript:
         """The transcript of a request; see `Ticket.result`."""
@@ -282,7 +284,12 @@ class Client:
         return Terms.of({**given, **more}, self._defaults, self._payload_ttl)
 
     def _ticket(self, envelope: Envelope) -> Ticket:
-        return Ticket(self._connection, envelope.request_id, envelope.warnings, payload_ttl=self._payload_ttl)
+        return self._ticket_of(envelope.request_id, envelope.warnings)
+
+    def _ticket_of(self, request_id: str, warnings: Sequence[str] = ()) -> Ticket:
+        return Ticket(
+            self._connection, request_id, warnings, listeners=self._listeners, payload_ttl=self._payload_ttl
+        )
 
     def _read_clock(self) -> tuple[int, int]:
         with redis_errors():

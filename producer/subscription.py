@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.client import PubSub
@@ -15,51 +17,74 @@ from producer.connection import SOCKET_TIMEOUT
 class Subscription:
     """What is published on one channel from now on."""
 
-    def __init__(self, channel: PubSub) -> None:
-        self._channel = channel
+    def __init__(self, listener: PubSub, channel: str) -> None:
+        self._listener = listener
+        self._channel = channel.encode()
 
     def wait(self, timeout: float) -> bytes | None:
         """What is published next, or None if nothing is within `timeout` seconds."""
+        message = self.next_of("message", timeout)
+        return None if message is None else bytes(message["data"])
+
+    def next_of(self, kind: str, timeout: float) -> dict[str, Any] | None:
+        """What Redis says next of this kind about this channel, whatever is left of an earlier one."""
         give_up_at = time.monotonic() + timeout
         while (left := give_up_at - time.monotonic()) > 0:
-            if message := self._channel.get_message(timeout=left):
-                data: bytes = message["data"]
-                return data
+            message: dict[str, Any] | None = self._listener.get_message(timeout=left)
+            if message and message["type"] == kind and message["channel"] == self._channel:
+                return message
         return None
 
 
-@contextmanager
-def subscribed(connection: redis.Redis, channel: str, timeout: float) -> Iterator[Subscription]:
-    """Subscribe, and wait for at most `timeout` seconds until Redis has done so; ends afterwards.
+class Listeners:
+    """Connections to listen on, which stay open from one wait to the next. May be used by several threads.
 
-    Raises:
-        redis.RedisError: Redis does not answer.
+    redis-py closes a connection that was listened on, and opening one takes five round trips while somebody
+    waits. That Redis says no more on it is not waited for either, but seen when it is used next.
     """
-    subscription = PubSub(connection.connection_pool, ignore_subscribe_messages=True)
+
+    def __init__(self, connection: redis.Redis) -> None:
+        self._pool = connection.connection_pool
+        self._idle: list[PubSub] = []
+        self._pid = os.getpid()
+
+    @contextmanager
+    def subscribed(self, channel: str, timeout: float) -> Iterator[Subscription]:
+        """Subscribe, and wait for at most `timeout` seconds until Redis has done so; ends afterwards.
+
+        Raises:
+            redis.RedisError: Redis does not answer.
+        """
+        listener = self._take()
+        try:
+            listener.subscribe(channel)
+            subscription = Subscription(listener, channel)
+            subscription.next_of("subscribe", min(timeout, SOCKET_TIMEOUT))
+            yield subscription
+            listener.unsubscribe(channel)  # type: ignore[no-untyped-call]
+        except BaseException:
+            listener.close()
+            raise
+        self._idle.append(listener)
+
+    def _take(self) -> PubSub:
+        if self._pid != os.getpid():  # after a fork they are the parent's
+            self._idle, self._pid = [], os.getpid()
+        while self._idle:
+            listener = self._idle.pop()
+            if _is_quiet(listener):
+                return listener
+            listener.close()
+        return PubSub(self._pool)
+
+
+def _is_quiet(listener: PubSub) -> bool:
+    """Read what came after the last wait; whether that was all, and the connection still stands."""
     try:
-        subscription.subscribe(channel)
-        subscription.get_message(timeout=min(timeout, SOCKET_TIMEOUT))  # that it is so
-        yield Subscription(subscription)
-        _hand_back(subscription)
-    finally:
-        subscription.close()
-
-
-def _hand_back(subscription: PubSub) -> None:
-    """Unsubscribe, and leave the connection open for whoever needs one next.
-
-    redis-py would close it. Opening another takes five round trips, and what comes next may be a request that
-    somebody waits for. One that Redis does not answer on is left to be closed.
-    """
-    try:
-        subscription.unsubscribe()  # type: ignore[no-untyped-call]
-        give_up_at = time.monotonic() + SOCKET_TIMEOUT
-        while subscription.subscribed and (left := give_up_at - time.monotonic()) > 0:
-            subscription.get_message(timeout=left)
+        while listener.connection is not None and listener.connection.can_read(timeout=0):
+            if not listener.subscribed:
+                return False  # nobody has anything to say here any more: it is the end
+            listener.get_message(timeout=0)
     except redis.RedisError:
-        return
-    connection = subscription.connection
-    if connection is not None and not subscription.subscribed:
-        connection.deregister_connect_callback(subscription.on_connect)
-        subscription.connection = None
-        subscription.connection_pool.release(connection)
+        return False
+    return True

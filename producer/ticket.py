@@ -13,7 +13,7 @@ from producer.exchange import run
 from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
 from producer.results import Outcome, cancellation, endings, outcomes, receipts, statuses, told, withdrawal
 from producer.submission import PAYLOAD_TTL
-from producer.subscription import subscribed
+from producer.subscription import Listeners
 from protocol.errors import TranscriptionError
 from protocol.routing import result_key
 from protocol.transcript import Status, Timings, Transcript
@@ -31,9 +31,11 @@ class Ticket:
         request_id: str,
         warnings: Sequence[str] = (),
         *,
+        listeners: Listeners,
         payload_ttl: int = PAYLOAD_TTL,
     ) -> None:
         self._connection = connection
+        self._listeners = listeners
         self._payload_ttl = payload_ttl
         self.request_id = request_id
         self.warnings = tuple(warnings)
@@ -88,7 +90,7 @@ class Ticket:
 
     def _wait(self, timeout: float) -> Outcome | None:
         give_up_at = time.monotonic() + timeout
-        with redis_errors(), subscribed(self._connection, result_key(self.request_id), timeout) as news:
+        with redis_errors(), self._listeners.subscribed(result_key(self.request_id), timeout) as news:
             look = outcomes
             while (outcome := run(self._connection, look([self.request_id]))[0]) is None:
                 left = give_up_at - time.monotonic()

@@ -253,12 +253,12 @@ class Dispatcher:
         self._running = run = Run(
             number=next(self._numbers), batch=batch, works=tuple(works), was_held=self._holds
         )
-        self._allow(self._settings.batch_timeout)
         try:
             engine.send(run.order())
         except ProcessLost as lost:
             self.on_engine_lost(str(lost))
             return
+        self._allow(self._settings.batch_timeout)
         run.accepted_by(engine.pid)
         seconds = self._learning.expected(batch)
         if seconds is None or seconds > LOOK_SECONDS:

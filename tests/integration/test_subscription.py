@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from producer.connection import connect
-from producer.subscription import subscribed
+from producer.subscription import Listeners
 from protocol.routing import result_key
 from tests.redis_users import as_user
 
@@ -28,48 +28,81 @@ def connection(redis_url: str) -> Iterator[redis.Redis]:
         yield made
 
 
-def test_what_is_published_is_told(connection: redis.Redis, redis_client: redis.Redis) -> None:
+@pytest.fixture
+def listeners(connection: redis.Redis) -> Listeners:
+    """Its way to what is published."""
+    return Listeners(connection)
+
+
+def test_what_is_published_is_told(listeners: Listeners, redis_client: redis.Redis) -> None:
     """From the moment on that the block begins, in order, and nothing of other channels."""
-    with subscribed(connection, ONE, WAIT) as news:
+    with listeners.subscribed(ONE, WAIT) as news:
         redis_client.publish(TWO, "not this")
         redis_client.publish(ONE, "first")
         redis_client.publish(ONE, "second")
         assert [news.wait(WAIT), news.wait(WAIT)] == [b"first", b"second"]
 
 
-def test_silence_is_told_too(connection: redis.Redis) -> None:
+def test_silence_is_told_too(listeners: Listeners) -> None:
     """None, when the time is up; a time that has passed already is no error."""
-    with subscribed(connection, ONE, WAIT) as news:
+    with listeners.subscribed(ONE, WAIT) as news:
         assert news.wait(SILENCE) is None
         assert news.wait(-1.0) is None
 
 
-def test_a_wait_opens_no_connection_of_its_own(connection: redis.Redis, redis_client: redis.Redis) -> None:
-    """What was opened for the first wait serves the next, and the commands between them."""
-    made = [-1, -1]
-    for name in (ONE, TWO):
-        with subscribed(connection, name, WAIT) as news:
-            connection.ping()
-            redis_client.publish(name, name)
-            assert news.wait(WAIT) == name.encode()
+def wait_once(
+    listeners: Listeners, connection: redis.Redis, redis_client: redis.Redis, name: str
+) -> bytes | None:
+    """As whoever waits for a result does: look, be told, and go on."""
+    with listeners.subscribed(name, WAIT) as news:
         connection.ping()
-        made = [made[1], redis_client.info("stats")["total_connections_received"]]
-    assert made[0] == made[1]
+        redis_client.publish(name, f"of {name}")
+        return news.wait(WAIT)
 
 
-def test_what_was_published_last_disturbs_no_command(
-    connection: redis.Redis, redis_client: redis.Redis
+def test_a_second_wait_opens_no_connection(
+    listeners: Listeners, connection: redis.Redis, redis_client: redis.Redis
 ) -> None:
-    """What nobody has read any more when the wait ends is not taken for an answer to what comes next."""
-    with subscribed(connection, ONE, WAIT):
+    """What was opened for the first wait serves the next, and the commands between them."""
+    wait_once(listeners, connection, redis_client, ONE)
+    made = redis_client.info("stats")["total_connections_received"]
+    assert wait_once(listeners, connection, redis_client, TWO) == f"of {TWO}".encode()
+    assert wait_once(listeners, connection, redis_client, TWO) == f"of {TWO}".encode()
+    assert redis_client.info("stats")["total_connections_received"] == made
+
+
+def test_what_nobody_has_read_is_not_told_to_the_next(
+    listeners: Listeners, redis_client: redis.Redis
+) -> None:
+    """News of an earlier wait that came too late are of no interest to whoever waits on its connection."""
+    with listeners.subscribed(ONE, WAIT):
         redis_client.publish(ONE, "not read")
-    assert connection.ping() is True
-    assert connection.echo("mine") == b"mine"
+    with listeners.subscribed(TWO, WAIT) as news:
+        redis_client.publish(TWO, "read")
+        assert news.wait(WAIT) == b"read"
 
 
-def test_nothing_is_left_listening(connection: redis.Redis, redis_client: redis.Redis) -> None:
+def test_a_connection_that_has_gone_meanwhile_is_not_used(
+    listeners: Listeners, connection: redis.Redis, redis_client: redis.Redis
+) -> None:
+    """Redis closed it, or restarted, between two waits: the second has one of its own, and no error."""
+    wait_once(listeners, connection, redis_client, ONE)
+    redis_client.client_kill_filter(_type="normal", skipme=True)
+    redis_client.client_kill_filter(_type="pubsub", skipme=True)
+    assert wait_once(listeners, connection, redis_client, TWO) == f"of {TWO}".encode()
+
+
+def test_who_waits_at_the_same_time_shares_nothing(listeners: Listeners, redis_client: redis.Redis) -> None:
+    """Each of two waits that overlap is told its own."""
+    with listeners.subscribed(ONE, WAIT) as news, listeners.subscribed(TWO, WAIT) as others:
+        redis_client.publish(TWO, "two")
+        redis_client.publish(ONE, "one")
+        assert (news.wait(WAIT), others.wait(WAIT)) == (b"one", b"two")
+
+
+def test_nothing_is_left_listening(listeners: Listeners, redis_client: redis.Redis) -> None:
     """When the block ends, nobody is subscribed any more."""
-    with subscribed(connection, ONE, WAIT):
+    with listeners.subscribed(ONE, WAIT):
         assert redis_client.pubsub_numsub(ONE) == [(ONE.encode(), 1)]
     while redis_client.pubsub_numsub(ONE) != [(ONE.encode(), 0)]:
-        pass  # Redis notices a closed connection in its own time; pytest's time-out ends this
+        pass  # Redis is told without being waited for; pytest's time-out ends this

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -141,9 +142,13 @@ class Channel(stock.Channel):
             super()._put_fanout(exchange, message, routing_key, **options)
             return
         text = dumps(message)
-        with self.conn_or_acquire() as client:
-            for topic in self._get_publish_topics(exchange, routing_key):
-                client.publish(topic, text)
+        for topic in self._get_publish_topics(exchange, routing_key):
+            self._publisher.publish(topic, text)
+
+    @cached_property
+    def _publisher(self) -> Any:
+        """kombu makes a new client for each message, which takes as long as sending it."""
+        return self._create_client()
 
     def fetch(self) -> None:
         """Claim what waits, if there is room for it."""
@@ -164,8 +169,11 @@ class Channel(stock.Channel):
             super()._brpop_start(timeout)
             return
         Channel.current = self
-        if self._pauses:
-            return
+        if not self._pauses:
+            self._go()
+
+    def _go(self) -> None:
+        """Fetch and start what there is; wait for the bells if there is room for more."""
         try:
             self.fetch()
             self.start()  # kombu waits on its sockets next; what is asked of it now comes after that
@@ -221,6 +229,8 @@ class Channel(stock.Channel):
         self.trouble_with_bells.over()
         self._may_wait = self._may_wait or rang
         self._may_wait_urgently = self._may_wait_urgently or rang
+        if rang and not self._pauses:
+            self._go()
 
     def _miss(self, error: Exception) -> None:
         self.trouble_with_bells.met(error)
