@@ -156,11 +156,11 @@ class Dispatcher:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
+        run.log(report, outcomes)
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
         else:
             self._write(run, outcomes, report["engine"])
-        run.log(report, outcomes)
         self._study(run, report, now)
 
     def on_loading(self, model: str) -> None:

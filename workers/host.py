@@ -9,6 +9,7 @@ when its parent does, because the connection closes and because the kernel is as
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import signal
@@ -49,7 +50,9 @@ def main(descriptor: int) -> None:
     )
     host = Host(settings, tell=lambda news: connection.send_bytes(dumps(news)))
     try:
-        connection.send_bytes(dumps(host.load()))
+        ready = host.load()
+        gc.freeze()  # what is there now stays: nobody needs to look for garbage in it
+        connection.send_bytes(dumps(ready))
     except TranscriptionError as error:
         connection.send_bytes(dumps({"failed": str(error)}))
         return

@@ -111,6 +111,8 @@ class Payloads:
         return [], []
 
     def _get_once(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:
+        if not conversations:
+            return self._redis.mget(keys) if keys else [], []
         with self._redis.pipeline(transaction=False) as pipe:
             if keys:
                 pipe.mget(keys)

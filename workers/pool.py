@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,7 @@ class EnginePool(BasePool):  # type: ignore[misc]
         else:
             self._publish_limits()
             self._begin_claiming()
+            gc.freeze()  # what is there now stays: nobody needs to look for garbage in it
             self._on_ready(report["ready"])
 
     def _serve_metrics(self) -> None:
