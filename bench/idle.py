@@ -18,6 +18,9 @@ from bench.processes import cpu_seconds
 from bench.stock import TASK_NAME
 from producer import Client
 
+#: What the ratios, and the percentage of a core of ours, may be at most.
+AIMS = {"p50_of_stock": 1.0, "p99_of_stock": 1.2, "idle_percent": 2.0}
+
 #: Round trips that are not counted, with each: connections and scripts are there afterwards.
 WARM_UP = 20
 
@@ -51,6 +54,12 @@ class Idle:
             "p50_of_stock": self.ours.p50_milliseconds / self.stock.p50_milliseconds,
             "p99_of_stock": self.ours.p99_milliseconds / self.stock.p99_milliseconds,
         }
+
+    @property
+    def missed(self) -> list[str]:
+        """Which of the aims were not reached."""
+        found = {**self.ratios, "idle_percent": self.ours.idle_percent}
+        return [name for name, most in AIMS.items() if found[name] > most]
 
 
 def measure(redis_url: str, folder: Path, *, round_trips: int = 300, idle_seconds: float = 20.0) -> Idle:

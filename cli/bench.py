@@ -121,7 +121,7 @@ def idle(
 
     with _own_redis("asking in turns") as (redis_url, folder):
         found = measure(redis_url, folder, round_trips=round_trips, idle_seconds=seconds)
-    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
+    _show(asdict(found) | _rounded(found.ratios) | {"missed": found.missed}, as_json=as_json)
 
 
 @app.command()
@@ -174,7 +174,7 @@ def overhead(
         found = measure(redis_url, folder, messages=messages, rounds=rounds)
     if found.absent:
         typer.echo(found.absent, err=True)
-    _show(asdict(found) | _rounded(found.ratios), as_json=as_json)
+    _show(asdict(found) | _rounded(found.ratios) | {"missed": found.missed}, as_json=as_json)
 
 
 @app.command()

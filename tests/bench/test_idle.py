@@ -32,3 +32,12 @@ def test_ratios_above_one_are_in_favour_of_stock_celery() -> None:
     fast = Answers(p50_milliseconds=4.0, p99_milliseconds=20.0, idle_percent=1.0)
     found = Idle(round_trips=100, idle_seconds=1.0, ours=slow, stock=fast)
     assert found.ratios == {"p50_of_stock": 2.0, "p99_of_stock": 1.5}
+    assert found.missed == ["p50_of_stock", "p99_of_stock"]
+
+
+def test_what_is_reached_is_not_named() -> None:
+    """As soon as stock Celery, and hardly awake: nothing is missed; 2.5 % of a core is."""
+    calm = Answers(p50_milliseconds=4.0, p99_milliseconds=20.0, idle_percent=1.0)
+    awake = Answers(p50_milliseconds=4.0, p99_milliseconds=20.0, idle_percent=2.5)
+    assert not Idle(round_trips=100, idle_seconds=1.0, ours=calm, stock=calm).missed
+    assert Idle(round_trips=100, idle_seconds=1.0, ours=awake, stock=calm).missed == ["idle_percent"]
