@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from producer import Client
 from protocol.errors import Cancelled, DeadlineExceeded, EngineError, GaveUp
-from protocol.routing import payload_key
+from protocol.routing import QUEUE, payload_key
 from protocol.transcript import Status
 from tests.integration.conftest import StartWorker
 from workers.engine.fake import fingerprint
@@ -229,3 +229,17 @@ def test_hanging_engine_is_killed(start_worker: StartWorker, client: Client, noi
     with pytest.raises(GaveUp):
         hanging.result(WAIT)
     assert innocent.result(WAIT).text == text_of(noise(2))
+
+
+def test_a_worker_that_was_told_to_take_no_more_takes_none(
+    start_worker: StartWorker, celery_app: Celery, client: Client, noise: Noise
+) -> None:
+    """`cancel_consumer` leaves what comes to others; with `add_consumer` it is taken."""
+    start_worker()
+    assert client.submit(noise(1)).result(WAIT)
+    celery_app.control.cancel_consumer(QUEUE, reply=True, timeout=10, limit=1)
+    ticket = client.submit(noise(2))
+    celery_app.control.inspect(timeout=10, limit=1).ping()  # what rang before this has been heard
+    assert ticket.status is Status.QUEUED
+    celery_app.control.add_consumer(QUEUE, reply=True, timeout=10, limit=1)
+    assert ticket.result(WAIT).text == text_of(noise(2))

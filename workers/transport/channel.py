@@ -127,6 +127,11 @@ class Channel(stock.Channel):
         self.claims_here = self.claims_here or queue == QUEUE
         return super().basic_consume(queue, *args, **kwargs)
 
+    @property
+    def consumes(self) -> bool:
+        """Whether requests are delivered here: not after `cancel_consumer`, until `add_consumer`."""
+        return QUEUE in self._active_queues
+
     def close(self) -> None:
         """Take the bells down with the channel."""
         if Channel.current is self:
@@ -151,7 +156,9 @@ class Channel(stock.Channel):
         return self._create_client()
 
     def fetch(self) -> None:
-        """Claim what waits, if there is room for it."""
+        """Claim what waits, if there is room for it and nobody has told this worker to take no more."""
+        if not self.consumes:
+            return
         undelivered, wanted = self.claims.undelivered, self.wanted()
         if wanted and self._may_find(wanted) and not undelivered:
             claimed = self._claim(wanted)
@@ -229,7 +236,7 @@ class Channel(stock.Channel):
         self.trouble_with_bells.over()
         self._may_wait = self._may_wait or rang
         self._may_wait_urgently = self._may_wait_urgently or rang
-        if rang and not self._pauses:
+        if rang and self.consumes and not self._pauses:
             self._go()
 
     def _miss(self, error: Exception) -> None:
