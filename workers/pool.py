@@ -25,6 +25,7 @@ from workers.transport import channel
 from workers.transport.claims import Claims, LeaseLost, connect
 from workers.transport.keeper import Keeper
 from workers.transport.memory import Memory
+from workers.transport.scripts import script
 
 log = logging.getLogger(__name__)
 
@@ -102,15 +103,11 @@ class EnginePool(BasePool):  # type: ignore[misc]
         log.info("metrics are at http://%s:%d/metrics", host, port)
 
     def _publish_limits(self) -> None:
-        """Tell producers how much may wait; the worker that started last is right."""
+        """Tell producers how much may wait, also by a full Redis; the worker that started last is right."""
         admission = self._settings.admission
-        with self._connection.pipeline(transaction=True) as pipe:
-            pipe.delete(LIMITS)
-            if admission.max_waiting:
-                pipe.hset(LIMITS, "requests", str(admission.max_waiting))
-            if admission.max_waiting_mb:
-                pipe.hset(LIMITS, "bytes", str(admission.max_waiting_mb * MEGABYTE))
-            pipe.execute()
+        limits = {"requests": admission.max_waiting, "bytes": admission.max_waiting_mb * MEGABYTE}
+        told = [part for name, most in limits.items() if most for part in (name, str(most))]
+        script(self._connection, "limits")(keys=[LIMITS], args=told)
 
     def _begin_claiming(self) -> None:
         if self._claims is None:

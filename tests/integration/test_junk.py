@@ -66,10 +66,15 @@ def test_junk_under_a_result_key_ends_no_worker(
 def test_full_redis_ends_no_worker(
     start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
 ) -> None:
-    """At `maxmemory` an idle worker stays, what waits is still run, and new work comes when there is room."""
-    worker = start_worker()
+    """At `maxmemory` a worker may start, and connect anew: it runs what waits, which makes room; when it
+    idles it stays, and new work comes when there is room."""
+    tickets = [client.submit(noise(number)) for number in range(12)]
     redis_client.config_set("maxmemory", "1mb")
     try:
+        worker = start_worker(fake_fixed_ms=300, max_batch_size=4)
+        worker.wait_for_line("batch 1: ", WAIT)
+        redis_client.client_kill_filter(_type="normal", skipme=True)
+        assert [ticket.result(WAIT).text != "" for ticket in tickets] == [True] * 12
         worker.wait_for_line("Redis does not let us wait", WAIT)
     finally:
         redis_client.config_set("maxmemory", "0")

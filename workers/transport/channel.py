@@ -31,8 +31,9 @@ from workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
 
-#: How often a worker looks for work when Redis is away or refuses to hold a bell, in seconds.
-LOOK_SECONDS = 0.5
+#: How often a worker looks for work when Redis is away or refuses to hold a bell, in seconds: a full Redis
+#: refuses it, and what is submitted when there is room again is to be served within half a second.
+LOOK_SECONDS = 0.2
 
 #: Pause between attempts to connect, in seconds. kombu's own grow to half a minute, which is then how long a
 #: worker stands idle after Redis is back.
@@ -131,6 +132,12 @@ class Channel(stock.Channel):
     def consumes(self) -> bool:
         """Whether requests are delivered here: not after `cancel_consumer`, until `add_consumer`."""
         return QUEUE in self._active_queues
+
+    def _queue_bind(self, *args: Any) -> None:
+        """Bind a queue. A full Redis refuses to write down what it knows, or nobody asks: it must not keep a
+        worker away that makes room."""
+        with suppress(redis.OutOfMemoryError):
+            super()._queue_bind(*args)
 
     def close(self) -> None:
         """Take the bells down with the channel."""
