@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeGuard
 from uuid import uuid4
 
@@ -27,7 +27,7 @@ class Entry:
 
     given_id: str | int | None
     """The caller's own, given back as it came; in Segue the request has another."""
-    audio: tuple[NDArray[Any], int] | RequestError
+    audio: tuple[NDArray[Any], int] | RequestError = field(repr=False)
     """Samples with their rate in Hz; or why the entry cannot be sent, which the others need not know."""
 
 

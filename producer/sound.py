@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral
 from typing import Any
 
@@ -36,7 +36,7 @@ SAMPLE_TYPES = tuple(np.dtype(name) for name in ("uint8", "int16", "int32", "flo
 class Sound:
     """Decoded mono sound, on its way to an audio segment."""
 
-    samples: NDArray[np.float32]
+    samples: NDArray[np.float32] = field(repr=False)
     """Shape ``[n_samples]``; nominally −1..1, lossy codecs overshoot a little."""
     rate: int
     warnings: tuple[str, ...] = ()

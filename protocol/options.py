@@ -64,9 +64,9 @@ class Options:
     no_speech_threshold: float | None = 0.6
     condition_on_previous_text: bool = True
     prompt_reset_on_temperature: float = 0.5
-    initial_prompt: str | None = None
-    prefix: str | None = None
-    hotwords: str | None = None
+    initial_prompt: str | None = field(default=None, repr=False)
+    prefix: str | None = field(default=None, repr=False)
+    hotwords: str | None = field(default=None, repr=False)
     suppress_blank: bool = True
     suppress_tokens: tuple[int, ...] | None = (-1,)
     """Tokens that are never generated; −1 stands for the model's own set of symbols."""

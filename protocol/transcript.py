@@ -38,7 +38,7 @@ class Word:
     start: float
     """Seconds from the start of the audio segment."""
     end: float
-    word: str
+    word: str = field(repr=False)
     """With the space before it and the punctuation around it: the words of a segment make up its text."""
     probability: float
 
@@ -51,13 +51,13 @@ class Segment:
     start: float
     """Seconds from the start of the audio segment."""
     end: float
-    text: str
-    tokens: tuple[int, ...] = ()
+    text: str = field(repr=False)
+    tokens: tuple[int, ...] = field(default=(), repr=False)
     avg_logprob: float = 0.0
     compression_ratio: float = 0.0
     no_speech_prob: float = 0.0
     temperature: float = 0.0
-    words: tuple[Word, ...] | None = None
+    words: tuple[Word, ...] | None = field(default=None, repr=False)
     """None unless `word_timestamps` was asked for."""
 
 
@@ -91,13 +91,13 @@ class Transcript:
     """What was said in one audio segment."""
 
     request_id: str
-    text: str
+    text: str = field(repr=False)
     language: str
     """Whisper's code; empty if none was named and `vad_filter` left nothing to detect it in."""
     language_probability: float
     duration: float
     """Length of the audio segment in seconds."""
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
     no_speech: bool = False
     """True if the engine heard nobody speak; the text is then empty."""
     model: str = ""

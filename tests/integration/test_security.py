@@ -29,14 +29,24 @@ from redis.client import PubSub
 from bench.junk import envelope, headers
 from cli.leash import DidNotStart, Leashed
 from producer import AsyncClient, Client, Ticket
+from producer.direct_batch import Entry
+from producer.sound import Sound
 from protocol.address import BadAddress, parse_address
 from protocol.errors import EngineError, QueueUnreachable, RequestError, TranscriptionError
-from protocol.request import MAX_INLINE_BYTES, Priority
+from protocol.options import Options
+from protocol.request import MAX_INLINE_BYTES, Encoding, Payload, Priority, Request
 from protocol.routing import QUEUE
+from protocol.transcript import Segment, Transcript, Word
 from protocol.wire import decode_request
 from tests.integration.conftest import StartWorker
 from tests.integration.servers import worker_on
+from workers.engine.base import Heard, Row
+from workers.engine.progress import Progress
+from workers.payloads import Context, Fetched
 from workers.settings import Settings, load_settings
+from workers.transport.claims import Claimed
+from workers.transport.dead import Dead
+from workers.transport.settlement import Result, Settlement, Turn
 
 Noise = Callable[..., NDArray[np.int16]]
 
@@ -236,6 +246,34 @@ def test_audio_prompt_and_text_are_in_no_log(
     log = (tmp_path / "w.log").read_text()
     assert "batch 1" in log
     assert [secret for secret in (PROMPT, inline[:40], *texts) if secret in log] == []
+
+
+def test_no_repr_shows_audio_prompt_or_text() -> None:
+    """Of all that holds some of it, on either side: what a debugger, a traceback or a careless log prints."""
+    word = Word(start=0, end=1, word=PROMPT, probability=1)
+    segment = Segment(id=0, start=0, end=1, text=PROMPT, tokens=(7_777,), words=(word,))
+    options = Options(initial_prompt=PROMPT, prefix=PROMPT, hotwords=PROMPT)
+    payload = Payload(encoding=Encoding.PCM, samples=800, inline=PROMPT.encode())
+    transcript = Transcript(
+        request_id="r", text=PROMPT, language="en", language_probability=1, duration=1, segments=(segment,)
+    )
+    samples = np.full(4, 0.7_777, np.float32)
+    holders = [
+        *(word, segment, options, payload, transcript),
+        Request(request_id="r", payload=payload, options=options),
+        Heard(text=PROMPT, language="en", language_probability=1, segments=(segment,)),
+        Row(samples=samples, options=options, features=samples, context=PROMPT),
+        Progress(tokens=[7_777], segments=[segment]),
+        Fetched(samples=samples, context=Context(text=PROMPT)),
+        Claimed(worker_id="w", field="1:2", message=PROMPT.encode()),
+        Dead(name="r", died_at=None, reason="-", message=PROMPT.encode()),
+        Settlement(results=[Result(key="r", value=PROMPT, ttl=1)]),
+        Turn(conversation="c", request_id="r", text=PROMPT),
+        Sound(samples=samples, rate=16_000),
+        Entry(given_id=1, audio=(samples, 16_000)),
+    ]
+    shown = [repr(one) for one in holders]
+    assert [text for text in shown if "Marker" in text or "7777" in text] == []
 
 
 def test_an_id_forges_no_line_of_the_log(

@@ -12,7 +12,7 @@ A gate whose threshold is None is open.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faster_whisper.transcribe import get_compression_ratio
@@ -24,7 +24,7 @@ from protocol.options import Options
 class Attempt:
     """One decoding of one window."""
 
-    tokens: tuple[int, ...]
+    tokens: tuple[int, ...] = field(repr=False)
     avg_logprob: float
     """Average log-probability of the tokens, end of text included."""
     compression_ratio: float

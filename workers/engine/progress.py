@@ -20,17 +20,17 @@ class Progress:
     language: str | None = None
     """None until it is detected."""
     language_probability: float = 1.0
-    tokens: list[int] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list, repr=False)
     """The initial prompt and all text so far; what goes before the window is cut from its end."""
     prompt_since: int = 0
     """How many of `tokens` are not to go before another window."""
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list, repr=False)
     warnings: list[str] = field(default_factory=list)
     last_word_at: float = 0.0
     """When the last word ended, in seconds; word timestamps need it."""
     failures: int = 0
     """How many temperatures did not help in this window."""
-    best: Attempt | None = None
+    best: Attempt | None = field(default=None, repr=False)
     """What stands of them if none does."""
 
     def encoded(self) -> dict[str, Any]:

@@ -84,9 +84,9 @@ class Claimed:
     """A message that this worker may run."""
 
     worker_id: str
+    message: bytes = field(repr=False)
     field: str
     """Its place in the worker's in-flight record: ``<claim number>:<lane>``."""
-    message: bytes
 
     @property
     def number(self) -> int:

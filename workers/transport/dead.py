@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import redis
@@ -59,7 +59,7 @@ class Dead:
     died_at: float | None
     """In seconds since the epoch on Redis's clock; None for a message."""
     reason: str
-    message: bytes
+    message: bytes = field(repr=False)
     lane: int | None = None
     """From 1 for the most urgent; None for a message, which cannot run again."""
     audio_bytes: int = 0

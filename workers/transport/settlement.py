@@ -36,7 +36,7 @@ class Result:
     """What a waiter will read, and for how many seconds it is kept."""
 
     key: str
-    value: bytes | str
+    value: bytes | str = field(repr=False)
     ttl: int
 
 
