@@ -20,6 +20,8 @@ _CODE_SPAN = re.compile(r"`[^`\n]*`")
 _HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _MODULE = re.compile(r"`([\w./-]+\.py)`")
+_CODE = re.compile(r"`([^`]+)`")
+_FUNCTION = re.compile(r"^ *def (\w+)", re.MULTILINE)
 _ERROR_CODE = re.compile(r"^\| `([A-Z0-9_]+)` \|", re.MULTILINE)
 
 DOCUMENTS = pytest.mark.parametrize("document", ours("*.md"), ids=shown)
@@ -59,6 +61,52 @@ def test_modules_that_are_named_exist(document: Path) -> None:
     known = [f"/{shown(path)}" for path in ours("*.py")]
     named = _MODULE.findall(prose(document.read_text("utf-8")))
     assert not [name for name in named if not any(path.endswith(f"/{name}") for path in known)]
+
+
+#: The tables in which every line, a promise or a threat, names the tests that hold it.
+HELD_BY_TESTS = {"docs/operations.md": "| Fault |", "docs/security.md": "| Threat |"}
+
+
+def untested(lines: list[str]) -> list[str]:
+    """The lines of a table whose last column names no test, or one that does not exist."""
+    defined = {shown(path): _FUNCTION.findall(path.read_text("utf-8")) for path in ours("*.py")}
+    wrong = []
+    for line in lines:
+        functions: list[str] = []
+        names = _CODE.findall(line.rstrip().rstrip("|").rpartition("|")[2])
+        for name in names:
+            if name.endswith(".py"):
+                functions = next(
+                    (all for path, all in defined.items() if f"/{path}".endswith(f"/{name}")), []
+                )
+            if not functions or (name.startswith("test_") and name not in functions and ".py" not in name):
+                wrong.append(f"{name}: {line}")
+        if not any(name.endswith(".py") for name in names):
+            wrong.append(line)
+    return wrong
+
+
+@pytest.mark.parametrize(("document", "heading"), HELD_BY_TESTS.items())
+def test_every_fault_and_threat_names_tests_that_exist(document: str, heading: str) -> None:
+    """A line of these tables without a test would be a promise that nobody notices when it is broken."""
+    text = (ROOT / document).read_text("utf-8")
+    rows = text.partition(heading)[2].partition("\n\n")[0].splitlines()[2:]
+    assert len(rows) >= 20
+    assert untested(rows) == []
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "| a fault | nothing | |",
+        "| a fault | nothing | `segue bench faults` |",
+        "| a fault | nothing | `test_docs.py`: `test_that_nobody_wrote` |",
+        "| a fault | nothing | `test_no_such_file.py` |",
+    ],
+)
+def test_a_line_without_a_test_is_noticed(row: str) -> None:
+    """The check above refuses a line without a test, and names that are none."""
+    assert untested([row])
 
 
 @DOCUMENTS
