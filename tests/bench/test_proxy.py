@@ -53,7 +53,7 @@ def test_silence_holds_back_both_ways_and_delivers_later(
         client.rpush("list", "sent into silence")
     assert not redis_client.exists("list")
     proxy.clear()
-    assert redis_client.blmove("list", "arrived", timeout=10) == b"sent into silence"
+    assert redis_client.blmove("list", "arrived", timeout=60) == b"sent into silence"
 
 
 def test_silent_way_back_only_hides_the_answer(

@@ -96,9 +96,9 @@ def test_one_url_serves_all_clients(redis_url: str, redis_client: redis.Redis) -
     with Celery(broker=redis_url, backend=redis_url, set_as_current=False) as app:
         with app.connection_for_write() as connection, connection.SimpleQueue("letters") as queue:
             queue.put("hello")
-            assert queue.get(timeout=10).payload == "hello"
+            assert queue.get(timeout=60).payload == "hello"
         app.backend.store_result("some-id", 42, "SUCCESS")
-        assert app.AsyncResult("some-id").get(timeout=10) == 42
+        assert app.AsyncResult("some-id").get(timeout=60) == 42
     assert redis_client.get("key") == b"value"
 
 

@@ -21,6 +21,6 @@ def test_forgetful_redis_is_warned_of(start_worker: StartWorker, redis_client: r
     """Without an append-only file the worker starts, and says what a restart would cost."""
     redis_client.config_set("appendonly", "no")
     try:
-        start_worker().wait_for_line("keeps no append-only file", 10)
+        start_worker().wait_for_line("keeps no append-only file", 60)
     finally:
         redis_client.config_set("appendonly", "yes")
