@@ -19,6 +19,9 @@ SETTLE_SECONDS = 120.0
 #: Most requests in a batch: the workers' default, said here because what may run again depends on it.
 BATCH = 8
 
+#: What such a batch takes, in seconds: 30 ms, and 2 for each of its requests.
+BATCH_SECONDS = 0.046
+
 #: A batch of 8 takes 46 ms, so a worker has something to lose most of the time and two cores suffice for
 #: three workers; one that takes 4 s hangs, which no busy machine does to a sleep of 46 ms.
 SETTINGS = {

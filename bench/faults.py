@@ -25,7 +25,8 @@ from bench.crew import BATCH, SETTLE_SECONDS, Crew
 from bench.history import History, What, final_event, is_success
 from bench.load import Load
 from bench.nemesis import Nemesis
-from bench.recovery import LOOK_EVERY_SECONDS, Recoveries
+from bench.recovery import LOOK_EVERY_SECONDS, Durations, Recoveries
+from bench.resuming import PROBE, Resuming
 from bench.storm import Plan
 from bench.witness import events_in, keep_everything, messages_left
 from cli.local_redis import LocalRedis
@@ -44,6 +45,10 @@ class Recovery:
     p100: float
     p100_once: float | None
     """Of those that were hit only once; the others lost several workers in a row, each with its lease."""
+    released_p100_once: float | None = None
+    """Until none of them was on record as running where it had been hit, of those that were hit only once."""
+    again_p100_once: float | None = None
+    """Until all of them had begun to run again, of those that were hit only once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,11 @@ class Ledger:
     """The same of those that ran more than once: their worker was struck, or their engine died of another."""
     strikes: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, Recovery] = field(default_factory=dict)
+    resumed: dict[str, float] = field(default_factory=dict)
+    """By kind of fault, the longest time from its end until an urgent request had its result, in seconds."""
+    crashes_each: int = 0
+    """Most deaths of engines or workers under one request that they die of."""
+    innocents_failed: int = 0
     violations: list[Violation] = field(default_factory=list)
 
     @property
@@ -106,22 +116,22 @@ def run(plan: Plan, server: LocalRedis, folder: Path) -> Ledger:
         recoveries = stack.enter_context(Recoveries(server.url, load.poison))
         crew = stack.enter_context(Crew(server.url, folder, plan.workers))
         stack.enter_context(Told(server.url, history))
-        nemesis = Nemesis(plan, crew, server, recoveries)
-        nemesis.start()
-        load.submit()
-        nemesis.join()
-        load.read()
+        with Resuming(server.url) as resuming:
+            nemesis = Nemesis(plan, crew, server, recoveries, resuming)
+            nemesis.start()
+            load.submit()
+            nemesis.join()
+            load.read()
         crew.revive()
         bounds = Bounds(batch=BATCH, interruptions=plan.interruptions, left=_left_at_rest(client))
         history.add(events_in(server.folder))
-    ledger = account(stories(history.events), bounds)
+    told = [story for story in stories(history.events) if not story.request_id.startswith(PROBE)]
+    ledger = account(told, bounds)
+    ledger.resumed = {str(kind): round(max(each), 2) for kind, each in resuming.seconds.items()}
     ledger.worker_exits = crew.exits
     ledger.seconds = round(time.monotonic() - began_at, 1)
     ledger.strikes = {str(kind): number for kind, number in nemesis.struck.items()}
-    ledger.recovery = {
-        str(kind): _recovery(seconds, recoveries.seconds_once[kind])
-        for kind, seconds in recoveries.seconds.items()
-    }
+    ledger.recovery = {str(kind): _recovery(found) for kind, found in recoveries.found.items()}
     return ledger
 
 
@@ -147,6 +157,10 @@ def account(told: Sequence[Story], bounds: Bounds) -> Ledger:
         waits=_waits(told),
         waits_again=_waits([story for story in told if len(story.events[What.RUN]) > 1]),
         violations=broken,
+        crashes_each=max(
+            (len(one.events[What.DIED]) for one in told if "GAVE_UP" in one.expected), default=0
+        ),
+        innocents_failed=rules["innocents"],
     )
 
 
@@ -220,11 +234,17 @@ def _left_at_rest(client: redis.Redis) -> int:
     return left
 
 
-def _recovery(seconds: Sequence[float], once: Sequence[float]) -> Recovery:
-    ordered = sorted(seconds)
+def _recovery(found: Durations) -> Recovery:
+    ordered = sorted(found.done)
     return Recovery(
         hits=len(ordered),
         p50=round(ordered[len(ordered) // 2], 2),
         p100=round(ordered[-1], 2),
-        p100_once=round(max(once), 2) if once else None,
+        p100_once=_longest(found.done_once),
+        released_p100_once=_longest(found.released_once),
+        again_p100_once=_longest(found.again_once),
     )
+
+
+def _longest(seconds: Sequence[float]) -> float | None:
+    return round(max(seconds), 2) if seconds else None

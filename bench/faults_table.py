@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.table import Table
 
+from bench.aims import Aim, aims
 from bench.faults import Ledger, Recovery
 from bench.storm import Plan
 
@@ -23,6 +24,7 @@ def tables_of(plan: Plan, ledger: Ledger) -> Iterator[RenderableType]:
     yield outcomes_table(ledger)
     yield waits_table(ledger)
     yield strikes_table(ledger)
+    yield aims_table(aims(plan, ledger))
     if ledger.violations:
         yield violations_table(ledger)
     yield "Every promise was kept." if ledger.is_clean else "Promises were broken."
@@ -52,16 +54,29 @@ def waits_table(ledger: Ledger) -> Table:
 
 def strikes_table(ledger: Ledger) -> Table:
     """What struck how often, how often it hit a running batch, and how long that took to be made good."""
-    table = _table("Strikes", "hits", "p50 s", "p100 s", "hit once: p100 s")
+    once = ("hit once: released", "runs again", "done")
+    table = _table("Strikes", "hits", "done p50 s", "p100 s", *(f"{name} p100 s" for name in once))
     for kind, number in sorted(ledger.strikes.items()):
         recovery = ledger.recovery.get(kind)
         table.add_row(kind, str(number), *(_figures(recovery) if recovery else ["0"]))
     return table
 
 
+def aims_table(rows: Sequence[Aim]) -> Table:
+    """What was aimed at, and whether it was reached."""
+    table = Table(title_justify="left")
+    for heading in ("Aims", "at most", "found", ""):
+        table.add_column(heading, justify="right" if heading in ("at most", "found") else "left")
+    for row in rows:
+        verdict = "reached" if row.is_reached else "missed"
+        table.add_row(row.what, f"{row.most:g}", f"{row.found:g}", verdict)
+    return table
+
+
 def _figures(recovery: Recovery) -> list[str]:
-    once = "" if recovery.p100_once is None else f"{recovery.p100_once:.2f}"
-    return [str(recovery.hits), f"{recovery.p50:.2f}", f"{recovery.p100:.2f}", once]
+    once = (recovery.released_p100_once, recovery.again_p100_once, recovery.p100_once)
+    shown = ["" if seconds is None else f"{seconds:.2f}" for seconds in once]
+    return [str(recovery.hits), f"{recovery.p50:.2f}", f"{recovery.p100:.2f}", *shown]
 
 
 def violations_table(ledger: Ledger) -> Table:

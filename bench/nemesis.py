@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
 import threading
 import time
@@ -18,6 +19,7 @@ import redis
 from bench.crew import SETTLE_SECONDS, Crew
 from bench.processes import children
 from bench.recovery import Recoveries
+from bench.resuming import Resuming
 from bench.storm import Plan, Strike
 from cli.local_redis import LocalRedis
 from workers.transport.claims import LANES, LEASE_SECONDS
@@ -30,6 +32,10 @@ FREEZE_SECONDS = LEASE_SECONDS + 2.0
 #: their lease.
 PAUSE_MS = 2_500
 
+#: How long Redis, or its disk, is full, in seconds: several attempts of everything that is tried again, and
+#: less than a lease.
+FULL_SECONDS = 2.5
+
 #: How soon a strike that finds nobody to hit is tried again, in seconds.
 AGAIN_SECONDS = 0.1
 
@@ -40,16 +46,20 @@ JUNK = (b"", b"\xff\x00junk", b"null", b"{}", b"[" * 5_000, b'{"headers": {}, "p
 class Nemesis(threading.Thread):
     """Strikes while requests are being submitted, and undoes in the end what can be undone."""
 
-    def __init__(self, plan: Plan, crew: Crew, server: LocalRedis, recoveries: Recoveries) -> None:
+    def __init__(
+        self, plan: Plan, crew: Crew, server: LocalRedis, recoveries: Recoveries, resuming: Resuming
+    ) -> None:
         super().__init__(name="nemesis", daemon=True)
         self._plan = plan
         self._random = random.Random(plan.seed)
         self._crew = crew
         self._server = server
         self._recoveries = recoveries
+        self._resuming = resuming
         self._redis = redis.Redis.from_url(server.url)
         self._order = count()
         self._away: set[int] = set()
+        self._has_disk = True
         self.struck: Counter[str] = Counter()
         self._kinds: dict[Strike, Callable[[], bool]] = {
             Strike.KILL: self._kill,
@@ -61,6 +71,8 @@ class Nemesis(threading.Thread):
             Strike.REDIS_KILL: self._kill_redis,
             Strike.PARTITION: self._partition,
             Strike.JUNK: self._push_junk,
+            Strike.FILL: self._fill,
+            Strike.NO_DISK: self._fill_disk,
         }
         self._agenda: list[tuple[float, int, Callable[[], None]]] = [
             (at, next(self._order), self._trying(strike)) for at, strike in plan.timetable()
@@ -142,7 +154,12 @@ class Nemesis(threading.Thread):
         proxy = self._crew.proxies[victim]
         proxy.silence()
         self._recoveries.watch(Strike.PARTITION, held)
-        self._take_away(victim, self._plan.partition_seconds, proxy.clear)
+
+        def heal() -> None:
+            proxy.clear()
+            self._resuming.ended(Strike.PARTITION, self._crew.hostname(victim))
+
+        self._take_away(victim, self._plan.partition_seconds, heal)
         return True
 
     def _reset(self) -> bool:
@@ -155,18 +172,56 @@ class Nemesis(threading.Thread):
         held = self._recoveries.running()
         self._redis.client_pause(PAUSE_MS)
         self._recoveries.watch(Strike.PAUSE, held)
+        self._after(PAUSE_MS / 1_000, lambda: self._resuming.ended(Strike.PAUSE))
         return True
 
     def _kill_redis(self) -> bool:
+        """Not while its disk is full: what it accepts in the moment in which that begins it cannot keep."""
+        if not self._has_disk:
+            return False
         held = self._recoveries.running()
         _send(self._server.pid, signal.SIGKILL)
         self._recoveries.watch(Strike.REDIS_KILL, held)
         self._server.start()
+        self._resuming.ended(Strike.REDIS_KILL)
         return True
 
     def _push_junk(self) -> bool:
         self._redis.lpush(self._random.choice(LANES), self._random.choice(JUNK))
+        self._resuming.ended(Strike.JUNK)
         return True
+
+    def _fill(self) -> bool:
+        self._redis.config_set("maxmemory", "1mb")
+        self._undo_in(FULL_SECONDS, Strike.FILL, lambda: self._redis.config_set("maxmemory", "0"))
+        return True
+
+    def _fill_disk(self) -> bool:
+        """No file of Redis may grow any more; it was started so that this is an error and no signal."""
+        pid = int(self._redis.info("server")["process_id"])
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        self._has_disk = False
+
+        def mend() -> None:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+            self._has_disk = True
+
+        self._undo_in(FULL_SECONDS, Strike.NO_DISK, mend)
+        return True
+
+    def _undo_in(self, seconds: float, strike: Strike, undo: Callable[[], object]) -> None:
+        """Undo it, again until Redis takes it, and ask for a result from then on."""
+
+        def act() -> None:
+            try:
+                undo()
+            except redis.RedisError:
+                self._after(AGAIN_SECONDS, act)
+            else:
+                self._resuming.ended(strike)
+
+        self._after(seconds, act)
 
     def _take_away(self, victim: int, seconds: float, undo: Callable[[], None]) -> None:
         """Leave a worker alone until what befell it has been undone."""

@@ -1,4 +1,7 @@
-"""How long it takes until what a strike hit is done: from the strike until every request has its result."""
+"""How long it takes until what a strike hit is made good: released, run again, and done.
+
+All from the strike on, and until it is so of every request that was running then.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import json
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,19 +24,50 @@ from protocol.routing import LEASES, inflight_key, result_key
 LOOK_EVERY_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Held = Mapping[str, str]
+"""Keys of results of requests that run, and of the records of the workers that run them."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Watch:
     """Requests that were running when a strike came."""
 
     kind: str
     struck_at: float
-    keys: tuple[str, ...]
+    held: Held
     once: bool = True
     """Whether nothing has struck any of them again since."""
+    unseen: set[str] = field(default_factory=set)
+    """Those that have not been seen to run again."""
+    released: float | None = None
+    """After how many seconds none of them was on record as running where it had been."""
+    again: float | None = None
+    """After how many seconds each of them had begun to run again, or had ended."""
+
+    def look(self, now: float, running: Collection[tuple[str, str]], started: Collection[str]) -> None:
+        """Take note of what is on record now: who runs where, and who has started and not ended."""
+        left = {key: record for key, record in self.held.items() if key in started}
+        if self.released is None and not any(pair in running for pair in left.items()):
+            self.released = now - self.struck_at
+        if self.released is not None:
+            self.unseen &= set(left) - {key for key, _ in running}
+        if self.again is None and not self.unseen and self.released is not None:
+            self.again = now - self.struck_at
+
+
+@dataclass(slots=True, kw_only=True)
+class Durations:
+    """What the strikes of one kind have taken, in seconds, one for each that hit something."""
+
+    done: list[float] = field(default_factory=list)
+    done_once: list[float] = field(default_factory=list)
+    """Of those after which none of the requests was hit again; as the next two."""
+    released_once: list[float] = field(default_factory=list)
+    again_once: list[float] = field(default_factory=list)
 
 
 class Recoveries:
-    """Watches from a thread of its own; what it found is in `seconds` when the context is left."""
+    """Watches from a thread of its own; what it found is in `found` when the context is left."""
 
     def __init__(self, redis_url: str, poison: Collection[str]) -> None:
         """`poison` are the requests that engines die of: what these take says nothing about a strike."""
@@ -43,10 +77,8 @@ class Recoveries:
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="recoveries", daemon=True)
-        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
-        """By kind of strike, one for each that hit something."""
-        self.seconds_once: defaultdict[str, list[float]] = defaultdict(list)
-        """The same for those after which none of the requests was hit again."""
+        self.found: defaultdict[str, Durations] = defaultdict(Durations)
+        """By kind of strike."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -59,23 +91,22 @@ class Recoveries:
         self._thread.join()
         self._redis.close()
 
-    def running(self, hostname: str = "") -> tuple[str, ...]:
-        """The keys of the results that the worker of this name, or any, is computing right now."""
+    def running(self, hostname: str = "") -> Held:
+        """What the worker of this name, or any, is computing right now."""
         with suppress(redis.RedisError):
-            leases: Any = self._redis.zrange(LEASES, 0, -1)
-            records = [self._redis.hget(inflight_key(lease.decode()), RUNNING) for lease in leases]
-            names = [name for record in records if isinstance(record, bytes) for name in _ids(record)]
-            keys = [result_key(name) for name in names if name not in self._poison]
-            started = zip(keys, self._started_by(keys), strict=True)
-            return tuple(key for key, by in started if by == hostname or (by and not hostname))
-        return ()
+            pairs = self._on_record()
+            started = self._started_by([key for key, _ in pairs])
+            return {key: record for key, record in pairs if _is_by(started.get(key, ""), hostname)}
+        return {}
 
-    def watch(self, kind: str, keys: Sequence[str]) -> None:
+    def watch(self, kind: str, held: Held) -> None:
         """A strike of this kind has hit these right now."""
-        if keys:
-            new = Watch(kind=kind, struck_at=time.monotonic(), keys=tuple(keys))
+        if held:
+            new = Watch(kind=kind, struck_at=time.monotonic(), held=dict(held), unseen=set(held))
             with self._lock:
-                self._watches = [_struck_by(one, new) for one in self._watches] + [new]
+                for earlier in self._watches:
+                    earlier.once = earlier.once and held.keys().isdisjoint(earlier.held)
+                self._watches.append(new)
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_EVERY_SECONDS):
@@ -85,26 +116,50 @@ class Recoveries:
     def _look(self) -> None:
         with self._lock:
             watches = list(self._watches)
-        over = {
-            watch.struck_at: time.monotonic() for watch in watches if not any(self._started_by(watch.keys))
-        }
+        started = self._started_by([key for watch in watches for key in watch.held])
+        running = set(self._on_record()) if watches else set()
+        now = time.monotonic()
+        for watch in watches:
+            watch.look(now, running, started)
         with self._lock:
-            for watch in [one for one in self._watches if one.struck_at in over]:
+            for watch in [one for one in watches if started.keys().isdisjoint(one.held)]:
                 self._watches.remove(watch)
-                seconds = over[watch.struck_at] - watch.struck_at
-                self.seconds[watch.kind].append(seconds)
-                if watch.once:
-                    self.seconds_once[watch.kind].append(seconds)
+                self._note(watch, now - watch.struck_at)
 
-    def _started_by(self, keys: Sequence[str]) -> list[str]:
-        """Who computes each of these; empty for those that have ended."""
+    def _note(self, watch: Watch, seconds: float) -> None:
+        found = self.found[watch.kind]
+        found.done.append(seconds)
+        if watch.once:
+            found.done_once.append(seconds)
+            found.released_once.append(seconds if watch.released is None else watch.released)
+            found.again_once.append(seconds if watch.again is None else watch.again)
+
+    def _on_record(self) -> list[tuple[str, str]]:
+        """The results' keys of all that is on record as running, each with the record; without poison."""
+        leases: Any = self._redis.zrange(LEASES, 0, -1)
+        records = [inflight_key(lease.decode()) for lease in leases]
+        with self._redis.pipeline(transaction=False) as pipe:
+            for record in records:
+                pipe.hget(record, RUNNING)
+            said = pipe.execute() if records else []
+        return [
+            (result_key(name), record)
+            for record, names in zip(records, said, strict=True)
+            for name in _ids(names or b"")
+            if name not in self._poison
+        ]
+
+    def _started_by(self, keys: Sequence[str]) -> dict[str, str]:
+        """Who computes each of these, without those that have ended."""
         metas: Any = self._redis.mget(keys) if keys else []
-        return [_worker(json.loads(meta)) if meta else "" for meta in metas]
+        workers = {
+            key: _worker(json.loads(meta)) if meta else "" for key, meta in zip(keys, metas, strict=True)
+        }
+        return {key: worker for key, worker in workers.items() if worker}
 
 
-def _struck_by(earlier: Watch, later: Watch) -> Watch:
-    """What an earlier strike's watch is once a later one has come."""
-    return earlier if set(earlier.keys).isdisjoint(later.keys) else replace(earlier, once=False)
+def _is_by(worker: str, hostname: str) -> bool:
+    return bool(worker) and hostname in ("", worker)
 
 
 def _ids(record: bytes) -> list[str]:

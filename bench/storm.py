@@ -20,6 +20,8 @@ class Strike(StrEnum):
     REDIS_KILL = "Redis killed"
     PARTITION = "worker cut off"
     JUNK = "junk pushed"
+    FILL = "Redis full"
+    NO_DISK = "disk full"
 
 
 class Kind(StrEnum):
@@ -65,6 +67,10 @@ class Plan:
     partition_seconds: float = 15.0
     junk: int = 0
     """Messages pushed that make no sense."""
+    fills: int = 0
+    """Redis has no memory left for a while, and refuses what needs some."""
+    full_disks: int = 0
+    """Redis cannot write to its disk for a while, and refuses all writes."""
     crashes: int = 0
     hangs: int = 0
     refusals: int = 0
@@ -100,6 +106,8 @@ class Plan:
                 Strike.REDIS_KILL: self.redis_kills,
                 Strike.PARTITION: self.partitions,
                 Strike.JUNK: self.junk,
+                Strike.FILL: self.fills,
+                Strike.NO_DISK: self.full_disks,
             }
         )
 

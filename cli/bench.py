@@ -60,6 +60,8 @@ def faults(
     partitions: Annotated[int, typer.Option(help="Times that a worker is silently cut off.", min=0)] = 1,
     partition_seconds: Annotated[float, typer.Option(help="How long it is cut off.", min=0.1)] = 15.0,
     junk: Annotated[int, typer.Option(help="Messages to push that make no sense.", min=0)] = 10,
+    fills: Annotated[int, typer.Option(help="Times that Redis has no memory for 2.5 s.", min=0)] = 1,
+    full_disks: Annotated[int, typer.Option(help="Times that its disk is full for 2.5 s.", min=0)] = 1,
     crashes: Annotated[int, typer.Option(help="Requests that crash their engine.", min=0)] = 1,
     hangs: Annotated[int, typer.Option(help="Requests that hang their engine.", min=0)] = 1,
     refusals: Annotated[int, typer.Option(help="Requests that an engine refuses.", min=0)] = 20,
@@ -85,8 +87,10 @@ def faults(
     from dataclasses import asdict, fields
     from tempfile import TemporaryDirectory
 
+    from bench.aims import aims
     from bench.faults import run
     from bench.faults_table import tables_of
+    from bench.hardened import survives_full_disk
     from bench.storm import Plan
     from cli.local_redis import LocalRedis
 
@@ -95,12 +99,13 @@ def faults(
     if (special := plan.special.total()) > requests:
         raise ended(Exit.USAGE, f"{special} special requests are asked for, of {requests} in all")
     status = Console(stderr=True).status("a storm is blowing")
-    with TemporaryDirectory() as temporary, LocalRedis() as server, status:
+    with TemporaryDirectory() as temporary, survives_full_disk(), LocalRedis() as server, status:
         kept = folder or Path(temporary)
         kept.mkdir(parents=True, exist_ok=True)
         ledger = run(plan, server, kept.resolve())
     if as_json:
-        typer.echo(json.dumps({"plan": asdict(plan), "ledger": asdict(ledger)}, indent=2))
+        rows = [asdict(row) | {"is_reached": row.is_reached} for row in aims(plan, ledger)]
+        typer.echo(json.dumps({"plan": asdict(plan), "ledger": asdict(ledger), "aims": rows}, indent=2))
     else:
         console = Console(markup=False, highlight=False)
         for part in tables_of(plan, ledger):

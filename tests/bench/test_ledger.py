@@ -6,11 +6,12 @@ import io
 
 from rich.console import Console
 
+from bench.aims import aims
 from bench.checker import Bounds, stories
 from bench.faults import Ledger, Recovery, Waits, account
 from bench.faults_table import tables_of
 from bench.history import Event, Phase, What
-from bench.storm import Plan
+from bench.storm import Plan, Strike
 
 BOUNDS = Bounds(batch=8, interruptions=1)
 
@@ -82,6 +83,49 @@ def test_the_table_names_whom_a_broken_promise_befell() -> None:
     for part in tables_of(Plan(), found):
         console.print(part)
     shown = console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
-    for expected in ("a-17", "conservation", "worker killed", "4.75", "14.50", "7.25"):
+    for expected in (
+        "a-17",
+        "conservation",
+        "worker killed",
+        "4.75",
+        "14.50",
+        "7.25",
+        "requests lost",
+        "missed",
+    ):
         assert expected in shown
     assert "Promises were broken." in shown
+
+
+def test_aims_are_of_what_the_storm_could_show() -> None:
+    """A row for each fault that struck once, reached up to its limit; what never happened says nothing."""
+    found = ledger(story("a", "SUCCESS:x", "SUCCESS:x"), story("b", "GAVE_UP", "GAVE_UP", runs=3))
+    found.recovery = {
+        str(Strike.KILL): Recovery(hits=2, p50=4, p100=9, p100_once=6, again_p100_once=5.1),
+        str(Strike.ENGINE_KILL): Recovery(hits=2, p50=4, p100=9, p100_once=6, released_p100_once=0.5),
+        str(Strike.FREEZE): Recovery(hits=1, p50=4, p100=9, p100_once=None),
+    }
+    found.resumed = {str(Strike.FILL): 0.51, str(Strike.NO_DISK): 2.0}
+    rows = {row.what.partition(":")[0]: row.is_reached for row in aims(Plan(kills=2, crashes=1), found)}
+    assert rows == {
+        "requests lost, doubled or wrong": True,
+        "innocents failed": True,
+        "workers that ended by themselves": True,
+        "executions beyond the first": True,
+        "worker killed": False,
+        "engine killed": True,
+        "Redis full": False,
+        "disk full": True,
+        "deaths of one poison": True,
+    }
+
+
+def test_poison_by_itself_shows_how_long_innocents_wait() -> None:
+    """Where workers are struck as well, their wait says nothing about the poison."""
+    found = ledger(story("b", "GAVE_UP", "GAVE_UP", runs=3))
+    found.waits_again = Waits(p50=1, p99=2, p100=11)
+    alone = aims(Plan(kills=0, crashes=1, junk=5), found)
+    assert [row.is_reached for row in alone if row.what.startswith("innocents that ran")] == [False]
+    assert not [
+        row for row in aims(Plan(kills=1, crashes=1), found) if row.what.startswith("innocents that ran")
+    ]

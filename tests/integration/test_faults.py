@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.faults import Ledger, run
+from bench.hardened import survives_full_disk
 from bench.storm import Plan
 from cli.local_redis import LocalRedis
 
@@ -15,7 +16,7 @@ from cli.local_redis import LocalRedis
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[LocalRedis]:
     """A Redis to be killed, whose append-only file nobody else writes to."""
-    with LocalRedis(tmp_path / "redis") as running:
+    with survives_full_disk(), LocalRedis(tmp_path / "redis") as running:
         yield running
 
 
@@ -43,6 +44,8 @@ def test_nothing_is_lost_or_doubled(server: LocalRedis, tmp_path: Path) -> None:
         partitions=1,
         partition_seconds=6,
         junk=10,
+        fills=1,
+        full_disks=1,
         crashes=1,
         refusals=20,
         failures=20,
@@ -73,6 +76,8 @@ def test_nothing_is_lost_in_a_long_storm(server: LocalRedis, tmp_path: Path) -> 
         redis_kills=10,
         partitions=10,
         junk=300,
+        fills=5,
+        full_disks=5,
         crashes=10,
         hangs=5,
         refusals=300,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,8 @@ from contextlib import suppress
 import pytest
 import redis
 
-from cli.local_redis import SERVERS, LocalRedis, find_server
+from bench.hardened import survives_full_disk
+from cli.local_redis import LocalRedis
 from producer import Client
 from tests.integration.outage import WAIT, Crew, all_right, crew_on, hold, submit
 
@@ -27,24 +27,11 @@ Mend = Callable[[], object]
 Spoil = Callable[[redis.Redis], Mend]
 
 
-#: Starts a server that survives a file which must not grow: a full disk is an error for it, and no signal.
-HARDENED = """\
-#!/bin/sh
-trap '' XFSZ
-exec "{binary}" "$@"
-"""
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRedis]:
     """A Redis of this file's own, to be spoiled."""
-    hardened = tmp_path_factory.mktemp("bin") / SERVERS[0]
-    hardened.write_text(HARDENED.format(binary=find_server()))
-    hardened.chmod(0o700)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PATH", str(hardened.parent), prepend=os.pathsep)
-        with LocalRedis(tmp_path_factory.mktemp("redis")) as made:
-            yield made
+    with survives_full_disk(), LocalRedis(tmp_path_factory.mktemp("redis")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
