@@ -202,14 +202,15 @@ def test_out_of_memory_halves_the_batch(start_worker: StartWorker, client: Clien
     assert receipt.batch_size <= 4
 
 
+@pytest.mark.parametrize("transport", ["claim", "redis"])
 def test_crash_takes_down_the_engine_and_nothing_else(
-    start_worker: StartWorker, client: Client, noise: Noise
+    start_worker: StartWorker, client: Client, noise: Noise, transport: str
 ) -> None:
     """A request that kills its engine is given up after two deaths alone; its neighbours succeed."""
     tickets = [
         client.submit(noise(number), initial_prompt="crash" if number == 2 else None) for number in range(6)
     ]
-    worker = start_worker(min_batch_size=6)
+    worker = start_worker(min_batch_size=6, transport=transport)
     for number, ticket in enumerate(tickets):
         if number == 2:
             with pytest.raises(GaveUp, match="2 times"):
