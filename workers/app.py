@@ -9,7 +9,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import after_setup_logger, worker_ready
 
 from workers.events import SERIALIZER, Events
-from workers.log_lines import one_line
+from workers.log_lines import one_line, without_contents
 from workers.redis_connection import connect_app
 from workers.settings import Settings, load_settings
 
@@ -43,6 +43,11 @@ def make_app(settings: Settings) -> App:
 def _one_line_per_event(logger: logging.Logger, **_: Any) -> None:
     for handler in logger.handlers:
         handler.addFilter(one_line)
+
+
+@after_setup_logger.connect  # type: ignore[untyped-decorator]
+def _no_contents(**_: Any) -> None:
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(without_contents)
 
 
 @after_setup_logger.connect  # type: ignore[untyped-decorator]

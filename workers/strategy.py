@@ -17,7 +17,7 @@ from celery.exceptions import InvalidTaskError
 from celery.worker.request import Request as CeleryRequest
 from celery.worker.request import create_request_cls
 from celery.worker.state import revoked, task_reserved, task_scheduled
-from kombu.exceptions import ContentDisallowed, DecodeError
+from kombu.exceptions import ContentDisallowed
 
 from protocol.clock import SharedClock
 from protocol.errors import RequestError
@@ -118,7 +118,7 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
                 decoded=False,
                 utc=utc,
             )
-        except (InvalidTaskError, ContentDisallowed, DecodeError):
+        except (InvalidTaskError, ContentDisallowed):
             raise
         except Exception as error:  # whatever else a stranger's message does to the constructor
             raise InvalidTaskError(f"malformed message: {type(error).__name__}: {error}") from error

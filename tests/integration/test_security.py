@@ -234,17 +234,28 @@ def _pages(url: str, folder: Path) -> Iterator[str]:
 
 
 def test_audio_prompt_and_text_are_in_no_log(
-    start_worker: StartWorker, client: Client, celery_app: Celery, noise: Noise, tmp_path: Path
+    start_worker: StartWorker,
+    client: Client,
+    celery_app: Celery,
+    redis_client: redis.Redis,
+    noise: Noise,
+    tmp_path: Path,
 ) -> None:
-    """Even at DEBUG, and from a stock sender whose message carries the audio itself."""
+    """Even at DEBUG, from a stock sender whose message carries the audio itself, or makes no sense at all."""
     inline = base64.b64encode(noise(9).tobytes()).decode()
     start_worker(log_level="debug")
     reference = {"encoding": "pcm_s16le", "samples": 8_000, "base64": inline}
     celery_app.send_task("workers.transcribe", kwargs={"audio": reference}, task_id="inline")
     texts = [client.submit(noise(1), initial_prompt=PROMPT).result(WAIT).text]
     texts.append(client.result("inline", timeout=WAIT).text)
+    body = json.dumps([[], {"options": {"initial_prompt": PROMPT}}, {}])
+    for wrong in ({"eta": "tomorrow"}, {"task": "no.such.task"}, {"task": None}):
+        told = headers(kwargsrepr=PROMPT, **wrong)
+        redis_client.lpush(QUEUE, json.dumps(envelope(headers=told, body=body)))
+    texts.append(client.submit(noise(2)).result(WAIT).text)
     log = (tmp_path / "w.log").read_text()
     assert "batch 1" in log
+    assert log.count("a message was put on the dead list") >= 2
     assert [secret for secret in (PROMPT, inline[:40], *texts) if secret in log] == []
 
 

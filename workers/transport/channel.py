@@ -83,7 +83,7 @@ class QoS(stock.QoS):
         VirtualQoS.ack(self, delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Put a message back to the head of its lane, or drop it."""
+        """Put a message back to the head of its lane, or keep it on the dead list."""
         if not self.channel.claims_here:
             super().reject(delivery_tag, requeue)
         elif requeue:
@@ -91,7 +91,8 @@ class QoS(stock.QoS):
                 self.channel.claims.put_back(delivery_tag)
             VirtualQoS.ack(self, delivery_tag)
         else:
-            self.ack(delivery_tag)
+            self.channel.claims.bury_tag(delivery_tag)
+            VirtualQoS.ack(self, delivery_tag)
 
     def restore_visible(self, *_: Any, **__: Any) -> None:
         """Leases take the place of visibility timeouts."""
