@@ -7,30 +7,26 @@ strikes at seeded moments. When the last result is in, the history of it all is 
 
 from __future__ import annotations
 
-import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import redis
 
 from bench.checker import Bounds, Story, Violation, stories, violations
 from bench.crew import BATCH, SETTLE_SECONDS, Crew
-from bench.history import History, What, final_event, is_success
+from bench.history import History, What, is_success
 from bench.load import Load
 from bench.nemesis import Nemesis
 from bench.recovery import LOOK_EVERY_SECONDS, Durations, Recoveries
 from bench.resuming import PROBE, Resuming
 from bench.storm import Plan
+from bench.told import Told
 from bench.witness import events_in, keep_everything, messages_left
 from cli.local_redis import LocalRedis
-from protocol.routing import RESULT_KEY_PREFIX
 
 #: Name of the history in the folder of a run.
 HISTORY = "history.jsonl"
@@ -125,6 +121,7 @@ def run(plan: Plan, server: LocalRedis, folder: Path) -> Ledger:
         crew.revive()
         bounds = Bounds(batch=BATCH, interruptions=plan.interruptions, left=_left_at_rest(client))
         history.add(events_in(server.folder))
+    resuming.read(history.events)
     told = [story for story in stories(history.events) if not story.request_id.startswith(PROBE)]
     ledger = account(told, bounds)
     ledger.resumed = {str(kind): round(max(each), 2) for kind, each in resuming.seconds.items()}
@@ -162,47 +159,6 @@ def account(told: Sequence[Story], bounds: Bounds) -> Ledger:
         ),
         innocents_failed=rules["innocents"],
     )
-
-
-class Told:
-    """Hears every result that is told, to notice one that is not the stored one."""
-
-    def __init__(self, redis_url: str, history: History) -> None:
-        self._redis = redis.Redis.from_url(redis_url)
-        self._history = history
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="told", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ending.set()
-        self._thread.join()
-        self._redis.close()
-
-    def _run(self) -> None:
-        """Listen, through connections that the nemesis may cut."""
-        while not self._ending.is_set():
-            with suppress(redis.RedisError):
-                self._listen()
-
-    def _listen(self) -> None:
-        with self._redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
-            channel.psubscribe(RESULT_KEY_PREFIX + "*")
-            while not self._ending.is_set():
-                message = channel.get_message(timeout=0.2)
-                if message:
-                    self._record(message)
-
-    def _record(self, message: dict[str, Any]) -> None:
-        request_id = json.loads(message["data"])["task_id"]
-        event = final_event(What.TOLD, request_id, message["data"], at=time.monotonic())
-        if event:
-            self._history.add([event])
 
 
 def _end(story: Story) -> str:

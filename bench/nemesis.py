@@ -164,6 +164,7 @@ class Nemesis(threading.Thread):
 
     def _reset(self) -> bool:
         held = self._recoveries.running()
+        self._resuming.began(lasts=False)
         self._redis.client_kill_filter(_type="normal", skipme=True)
         self._recoveries.watch(Strike.RESET, held)
         return True
@@ -171,8 +172,9 @@ class Nemesis(threading.Thread):
     def _pause(self) -> bool:
         held = self._recoveries.running()
         self._redis.client_pause(PAUSE_MS)
+        self._resuming.began(lasts=True)
         self._recoveries.watch(Strike.PAUSE, held)
-        self._after(PAUSE_MS / 1_000, lambda: self._resuming.ended(Strike.PAUSE))
+        self._after(PAUSE_MS / 1_000, lambda: self._resuming.ended(Strike.PAUSE, lasted=True))
         return True
 
     def _kill_redis(self) -> bool:
@@ -180,10 +182,11 @@ class Nemesis(threading.Thread):
         if not self._has_disk:
             return False
         held = self._recoveries.running()
+        self._resuming.began(lasts=True)
         _send(self._server.pid, signal.SIGKILL)
         self._recoveries.watch(Strike.REDIS_KILL, held)
         self._server.start()
-        self._resuming.ended(Strike.REDIS_KILL)
+        self._resuming.ended(Strike.REDIS_KILL, lasted=True)
         return True
 
     def _push_junk(self) -> bool:
@@ -212,6 +215,7 @@ class Nemesis(threading.Thread):
 
     def _undo_in(self, seconds: float, strike: Strike, undo: Callable[[], object]) -> None:
         """Undo it, again until Redis takes it, and ask for a result from then on."""
+        self._resuming.began(lasts=True)
 
         def act() -> None:
             try:
@@ -219,7 +223,7 @@ class Nemesis(threading.Thread):
             except redis.RedisError:
                 self._after(AGAIN_SECONDS, act)
             else:
-                self._resuming.ended(strike)
+                self._resuming.ended(strike, lasted=True)
 
         self._after(seconds, act)
 

@@ -8,13 +8,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import count
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from bench.history import Event, What
 from bench.load import SAMPLES
 from producer import Client
 from protocol.errors import TranscriptionError
@@ -32,6 +35,17 @@ AGAIN_SECONDS = 0.02
 SIDE_BY_SIDE = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ask:
+    """What is asked for when a fault is over."""
+
+    kind: str
+    hostname: str
+    ended_at: float
+    begun: int
+    """How many faults had begun that befell all workers."""
+
+
 class Resuming:
     """Asks on threads of its own; `seconds` says what it found by kind of fault, when the context is left."""
 
@@ -40,6 +54,9 @@ class Resuming:
         self._threads = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="resuming")
         self._numbers = count()
         self._ending = threading.Event()
+        self._begun = 0
+        self._lasting = 0
+        self._healed: list[_Ask] = []
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
 
     def __enter__(self) -> Self:
@@ -52,16 +69,37 @@ class Resuming:
         self._threads.shutdown()
         self._client.close()
 
-    def ended(self, kind: str, hostname: str = "") -> None:
-        """A fault is over right now: ask for a result, of this worker if it befell only that one."""
-        self._threads.submit(self._ask, kind, hostname, time.monotonic())
+    def began(self, *, lasts: bool) -> None:
+        """A fault has begun that befalls all workers: until it has `ended`, if it lasts."""
+        self._begun += 1
+        self._lasting += lasts
 
-    def _ask(self, kind: str, hostname: str, ended_at: float) -> None:
+    def ended(self, kind: str, hostname: str = "", *, lasted: bool = False) -> None:
+        """A fault is over right now: ask for a result, of this worker if it befell only that one.
+
+        One that overlaps with another, before the answer is there, says nothing.
+        """
+        self._lasting -= lasted
+        ask = _Ask(kind=kind, hostname=hostname, ended_at=time.monotonic(), begun=self._begun)
+        if hostname:
+            self._healed.append(ask)
+        if not self._lasting:
+            self._threads.submit(self._ask, ask)
+
+    def read(self, events: Sequence[Event]) -> None:
+        """Find the first result of each worker that was back, whoever had asked for it."""
+        told = [(one.by.partition("/")[0], one.at) for one in events if one.what is What.TOLD and one.at]
+        for ask in self._healed:
+            if after := [at for by, at in told if by == ask.hostname and at > ask.ended_at]:
+                self.seconds[ask.kind].append(min(after) - ask.ended_at)
+
+    def _ask(self, ask: _Ask) -> None:
         while not self._ending.is_set():
-            served_by = self._answer(ended_at + PATIENCE_SECONDS - time.monotonic())
-            seconds = time.monotonic() - ended_at
-            if (served_by and hostname in ("", served_by)) or seconds > PATIENCE_SECONDS:
-                self.seconds[kind].append(seconds)
+            served_by = self._answer(ask.ended_at + PATIENCE_SECONDS - time.monotonic())
+            seconds = time.monotonic() - ask.ended_at
+            if (served_by and ask.hostname in ("", served_by)) or seconds > PATIENCE_SECONDS:
+                if self._begun == ask.begun and not ask.hostname:
+                    self.seconds[ask.kind].append(seconds)
                 return
 
     def _answer(self, timeout: float) -> str:
