@@ -69,7 +69,8 @@ def _rows(plan: Plan, ledger: Ledger) -> Iterator[tuple[str, float, float]]:
         yield f"{Strike.ENGINE_KILL}: its batch released, s", RELEASE_SECONDS, released
     for kind, most in _RESUMING.items():
         if kind in ledger.resumed:
-            yield f"{kind}: next good request has its result, s", most, ledger.resumed[kind]
+            whose = "its first result" if kind is Strike.PARTITION else "the next good result"
+            yield f"{kind}: {whose} after it, s", most, ledger.resumed[kind]
     if ledger.gave_up:
         yield "deaths of one poison", CRASHES, ledger.crashes_each
     others = sum(number for strike, number in plan.strikes.items() if strike is not Strike.JUNK)

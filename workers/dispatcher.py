@@ -185,12 +185,13 @@ class Dispatcher:
         loading = self._loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
-        if run is not None and run is not self._abandoned:
-            if loading is None:
-                self.gate.engine_died_of(run, how)
-            else:
-                self._end_without_model(run, loading, how)
-        self.gate.release()
+        if run is None or run is self._abandoned:
+            self.gate.release()
+        elif loading is None:
+            self.gate.engine_died_of(run, how)
+        else:
+            self._end_without_model(run, loading, how)
+            self.gate.release()
         self._start_soon()
 
     def hurry(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from math import ceil
 from typing import Any
 
 import redis
@@ -83,7 +85,9 @@ class Gate:
         except redis.RedisError as error:
             log.warning("could not mark %d requests as started: %s", len(wanted), error)
             return wanted
-        return [work for work, verdict in zip(wanted, verdicts, strict=True) if self._admits(work, verdict)]
+        judged = list(zip(wanted, verdicts, strict=True))
+        self._keep_alone([work for work, verdict in judged if verdict.may is May.RUN_ALONE])
+        return [work for work, verdict in judged if self._admits(work, verdict)]
 
     def dropped(self, messages: Sequence[Any]) -> list[Any]:
         """Those that were revoked or have expired. That is their result now, unless they had one before."""
@@ -98,33 +102,57 @@ class Gate:
         return dropped
 
     def engine_died_of(self, run: Run, how: str) -> None:
-        """Each member runs again, alone, unless it has died alone too often already."""
+        """Each member runs again, alone, unless it has died alone too often already.
+
+        Wherever it is claimed next, if the death is on record where other workers see it; else here.
+        """
         deaths = self._count_deaths()
         for work in run.works:
             request_id = work.request.request_id
-            work.deaths_alone = deaths.get(request_id, work.deaths_alone + (len(run.works) == 1))
+            alone = work.deaths_alone + (len(run.works) == 1)
+            work.deaths_alone = alone if deaths is None else deaths.get(request_id, alone)
             if not self._gives_up(work, how):
                 self._waiting.add_suspect(work)
+        if deaths is not None:
+            self.release()
 
     def release(self) -> None:
         """Return all that waits here to the queue, where a worker with an engine finds it.
 
         With kombu's own transport it waits here, as it does if Redis is away.
         """
-        claims, works = self._backend.claims, self._waiting.works()
+        if self._put_back(self._waiting.works()):
+            self._waiting.clear()
+
+    def _keep_alone(self, works: Sequence[Work]) -> None:
+        """Let those wait that must run alone, as many as are this worker's share; the others are anybody's.
+
+        One after the other here, while neighbours idle, they would take as many times longer.
+        """
+        claims, own = self._backend.claims, len(works)
+        if claims is not None and len(works) > 1:
+            with suppress(redis.RedisError):
+                own = ceil(len(works) / max(1, claims.count_living()))
+        rest = works[own:]
+        for work in works if rest and not self._put_back(rest) else works[:own]:
+            self._waiting.add_suspect(work)
+
+    def _put_back(self, works: Sequence[Work]) -> bool:
+        """Return requests to the heads of their lanes; whether that was done."""
+        claims = self._backend.claims
         messages = [message for work in works for message in (work.message, *work.superseded)]
         if claims is None or not messages:
-            return
+            return False
         try:
             claims.put_back(*(message.delivery_tag for message in messages))
         except (redis.RedisError, LeaseLost) as error:
             log.warning("could not put %d requests back on the queue: %s", len(works), error)
-            return
-        self._waiting.clear()
+            return False
         for message in messages:
             mark_acknowledged(message.message)
             task_ready(message)
         log.info("put %d requests back on the queue", len(works))
+        return True
 
     def _admits(self, work: Work, verdict: Verdict) -> bool:
         if verdict.may is May.NOT_AGAIN:
@@ -132,9 +160,7 @@ class Gate:
         elif verdict.may is May.NOT_ANY_MORE:
             revoked.add(work.request.request_id)  # from here on Celery's own way: result, event, ack
             self.dropped([work.message])
-        elif verdict.may is May.RUN_ALONE:
-            self._waiting.add_suspect(work)
-        else:
+        elif verdict.may is May.RUN:
             work.deaths_alone = max(work.deaths_alone, verdict.deaths_alone)
             return not self._gives_up(work, "its worker died")
         return False
@@ -148,14 +174,15 @@ class Gate:
         writes.end(message)
         self._write(writes)
 
-    def _count_deaths(self) -> Mapping[str, int]:
+    def _count_deaths(self) -> Mapping[str, int] | None:
+        """How often each has died alone; None if that could not be counted where other workers see it."""
         if self._backend.claims is None:
-            return {}
+            return None
         try:
             return self._backend.claims.count_deaths()
         except (redis.RedisError, LeaseLost) as error:
             log.warning("could not count the deaths of a batch where other workers see them: %s", error)
-            return {}
+            return None
 
     def _gives_up(self, work: Work, how: str) -> bool:
         if work.deaths_alone < DEATHS_ALONE:

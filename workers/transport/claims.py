@@ -172,6 +172,11 @@ class Claims:
         life.heard_of = max((one.number for one in claimed), default=life.heard_of)
         return claimed
 
+    def count_living(self) -> int:
+        """How many workers have a lease, this one included."""
+        living: Any = self._redis.zcard(LEASES)
+        return int(living)
+
     def look(self, count: int, *, batch: int) -> list[bytes]:
         """Up to `count` messages that this worker will probably claim next, the next first; takes nothing.
 
