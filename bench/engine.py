@@ -173,7 +173,7 @@ def in_batches(engine: Engine, clips: Sequence[Spoken], options: Options, size: 
     """Our engine, the clips in order and `size` at a time."""
     texts = []
     for start in range(0, len(clips), size):
-        rows = [engine.prepare(clip.samples, options) for clip in clips[start : start + size]]
+        rows = engine.prepare_all([(clip.samples, options) for clip in clips[start : start + size]])
         texts += [outcome.text if isinstance(outcome, Heard) else "" for outcome in engine.run(rows)]
     return texts
 

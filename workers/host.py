@@ -154,14 +154,19 @@ def _rows(
 ) -> tuple[dict[int, Outcome], dict[int, Row]]:
     """By position: the outcome of those that failed already, the rows of the others."""
     failed: dict[int, Outcome] = {}
-    rows: dict[int, Row] = {}
-    for position, (request, found, row) in enumerate(zip(requests, fetched, ready, strict=True)):
+    there: dict[int, Fetched] = {}
+    for position, found in enumerate(fetched):
         if isinstance(found, TranscriptionError):
             failed[position] = found
         else:
-            made = row or engine.prepare(found.samples, request.options)
-            said_before = found.context.text
-            rows[position] = replace(made, context=said_before) if said_before else made
+            there[position] = found
+    rows = {position: row for position in there if (row := ready[position]) is not None}
+    missing = [position for position in there if position not in rows]
+    made = engine.prepare_all([(there[position].samples, requests[position].options) for position in missing])
+    rows.update(zip(missing, made, strict=True))
+    for position, found in there.items():
+        if said_before := found.context.text:
+            rows[position] = replace(rows[position], context=said_before)
     return failed, rows
 
 

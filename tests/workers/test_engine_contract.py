@@ -1,7 +1,7 @@
 """What every engine promises, whatever is behind it: the fake one, and two real ones with the demo model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -28,7 +28,7 @@ class Subject:
     refused: Options
 
     def run(self, *asked: tuple[Samples, Options]) -> list[Outcome]:
-        return self.engine.run([self.engine.prepare(samples, options) for samples, options in asked])
+        return self.engine.run(self.engine.prepare_all(asked))
 
 
 def faster_whisper(context: Wish) -> Engine:
@@ -78,8 +78,20 @@ def test_outcomes_stand_in_the_order_of_their_rows(subject: Subject) -> None:
     assert [heard(outcome).text for outcome in subject.run(*asked)] == alone
 
 
+def test_rows_prepared_together_are_those_prepared_one_by_one(subject: Subject) -> None:
+    """In their order, each with what `prepare` makes of it alone, silence cut out or not."""
+    asked = [(clip("en", nth), replace(GREEDY, vad_filter=nth == 1)) for nth in range(3)]
+    together = subject.engine.prepare_all(asked)
+    for row, (samples, options) in zip(together, asked, strict=True):
+        alone = subject.engine.prepare(samples, options)
+        assert row.samples is samples
+        assert (row.options, row.stretches) == (options, alone.stretches)
+        assert np.array_equal(row.features, alone.features)
+
+
 def test_empty_batch_has_no_outcomes(subject: Subject) -> None:
     """No rows is no error."""
+    assert subject.engine.prepare_all([]) == []
     assert subject.run() == []
 
 

@@ -16,6 +16,9 @@ from protocol.transcript import Segment
 Samples = NDArray[np.float32]
 """float32 mono PCM, 16 kHz, −1..1, shape ``[n_samples]``."""
 
+Asked = tuple[Samples, Options]
+"""An audio segment, and what is asked of it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -84,7 +87,14 @@ class Engine(Protocol):
         ...
 
     def prepare(self, samples: Samples, options: Options) -> Row:
-        """Do for one audio segment whatever does not need the rest of its batch."""
+        """Do for one audio segment whatever does not need the rest of its batch.
+
+        Called beside `run` and `prepare_all` too, from another thread.
+        """
+        ...
+
+    def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
+        """`prepare` each, in order; with nothing else to do until all are ready."""
         ...
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:

@@ -41,7 +41,7 @@ import numpy as np
 from protocol.errors import EngineError, EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
 from protocol.transcript import Segment
-from workers.engine.base import Again, Heard, Outcome, Row, Samples
+from workers.engine.base import Again, Asked, Heard, Outcome, Row, Samples
 
 #: Enough of a SHA-256 that no two test files share it, and short enough to read in a log.
 FINGERPRINT_DIGITS = 16
@@ -102,6 +102,10 @@ class FakeEngine:
         if self._prepare:
             self._sleep(self._prepare)
         return Row(samples=samples, options=options)
+
+    def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
+        """One after the other, so that costs add up as they are scripted."""
+        return [self.prepare(samples, options) for samples, options in asked]
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order, after the scripted cost.
