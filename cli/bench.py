@@ -146,6 +146,29 @@ def junk(
 
 
 @app.command()
+def memory(
+    batches: Annotated[int, typer.Option(help="Batches that one process runs.", min=1)] = 10_000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Weigh an engine process: by the row of a batch, and over many batches; exit status 1 if it grows."""
+    from dataclasses import asdict
+
+    from bench.memory import of_rows, over_batches
+
+    with Console(stderr=True).status("loading") as status:
+        rows = of_rows(status.update)
+        looks = over_batches(batches, status.update)
+    found = {
+        "rows": [asdict(one) | {"bytes_a_row": round(one.bytes_a_row)} for one in rows],
+        "batches": looks.looks,
+        "growth": round(looks.growth, 4),
+        "is_flat": looks.is_flat,
+    }
+    _show(found, as_json=as_json)
+    raise typer.Exit(0 if looks.is_flat else 1)
+
+
+@app.command()
 def overlap(
     requests: Annotated[int, typer.Option(help="How many run in each round.", min=16)] = 400,
     rounds: Annotated[int, typer.Option(help="How often each runs; medians are shown.", min=1)] = 3,

@@ -1,158 +1,143 @@
-"""`python -m bench.gpu`: a table, or with ``--json`` one JSON object; says on which device it ran."""
+"""`python -m bench.gpu`: tables in Markdown, or with ``--json`` one JSON object; ``--into`` writes both.
+
+Every way has a process of its own, so that one whose libraries do not fit this machine, or that loses the
+device, costs the others nothing. Files are written anew after each figure.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
-from rich.console import Console
-from rich.table import Table
-
+from bench.apart import Apart
 from bench.figures import machine
-from bench.gpu.measure import (
-    BATCH_SIZES,
-    CONTEXTS,
-    SECONDS,
-    TEXT_TOKENS,
-    Failed,
-    Figure,
-    Probe,
-    Way,
-    figures,
-    probe,
-)
+from bench.gpu import cublas
+from bench.gpu.full import probe
+from bench.gpu.measure import BATCH_SIZES, CONTEXTS, Failed, Way, failed, figure_of
 from bench.gpu.model import SIZES, write_model
+from bench.gpu.report import Found, everything, markdown, write
+from bench.gpu.saturated import saturated
 
 #: What each engine computes in: half precision on a GPU, where float32 is for nobody; float32 on a CPU.
 TYPES: dict[str, dict[Literal["faster-whisper", "torch"], tuple[str, ...]]] = {
     "cuda": {"faster-whisper": ("float16",), "torch": ("float16", "bfloat16")},
     "cpu": {"faster-whisper": ("float32",), "torch": ("float32",)},
 }
+ENGINES = tuple(TYPES["cpu"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status, which is 0 where there is no GPU to measure."""
-    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="large-v3")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--batch", type=int, nargs="+", default=list(BATCH_SIZES), metavar="ROWS")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     if asked.device == "cuda" and (reason := no_cuda()):
         print(f"nothing measured: {reason}. `--device cpu --size tiny` shows what would be.", file=sys.stderr)
         return 0
-    found = measure(asked)
-    if asked.json:
-        print(json.dumps(found, indent=2))
-    else:
-        show(found)
+    device, found = device_name(asked.device), list[Found]()
+    whole = everything(found, size=asked.size, device=device, rounds=asked.rounds)
+    for one in measure(asked):
+        found.append(one)
+        whole = everything(found, size=asked.size, device=device, rounds=asked.rounds)
+        if asked.into is not None:
+            asked.into.mkdir(parents=True, exist_ok=True)
+            write(whole, asked.into)
+    print(json.dumps(whole, indent=2) if asked.json else markdown(whole))
     return 0
 
 
 def no_cuda() -> str:
-    """Why there is no CUDA device; empty if there is one."""
+    """Why there is no CUDA device for any of the engines; empty if there is one."""
+    import ctranslate2
+
+    if ctranslate2.get_cuda_device_count() > 0:
+        return ""
     try:
         import torch
     except ModuleNotFoundError:
-        return "torch is not installed (pip install 'segue[torch]')"
-    return "" if torch.cuda.is_available() else "torch sees no CUDA device"
-
-
-def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Every way at every size, and the probe where there is a device to fill."""
-    say = Console(stderr=True).print
-    ways = [
-        Way(engine=engine, compute_type=kind, context=context)
-        for engine, kinds in TYPES[asked.device].items()
-        for kind in kinds
-        for context in CONTEXTS
-    ]
-    found: list[Figure | Failed | Probe] = []
-    with TemporaryDirectory() as folder:
-        say(f"writing {asked.size} with random weights")
-        write_model(SIZES[asked.size], Path(folder))
-        for way in ways:
-            found += figures(
-                Path(folder),
-                way,
-                device=asked.device,
-                sizes=asked.batch,
-                rounds=asked.rounds,
-                say=say,
-            )
-        if asked.device == "cuda":
-            found.append(probe(Path(folder), next(way for way in ways if way.engine == "torch")))
-    return {
-        "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": device_name(asked.device),
-        "machine": machine() | {name: installed(name) for name in ("torch", "ctranslate2")},
-        "model": {"size": asked.size, "weights": "random", **asdict(SIZES[asked.size])},
-        "audio_seconds": SECONDS,
-        "tokens_per_row": TEXT_TOKENS,
-        "rounds": asked.rounds,
-        "figures": [
-            asdict(one) | {"requests_per_second": one.requests_per_second}
-            for one in found
-            if isinstance(one, Figure)
-        ],
-        "failed": [asdict(one) for one in found if isinstance(one, Failed)],
-        "out_of_memory": [asdict(one) for one in found if isinstance(one, Probe)],
-    }
+        return "CTranslate2 sees no CUDA device, and torch is not installed (pip install 'segue[torch]')"
+    return "" if torch.cuda.is_available() else "neither CTranslate2 nor torch sees a CUDA device"
 
 
 def device_name(device: str) -> str:
     """What a person calls it."""
     if device == "cpu":
         return f"CPU: {machine()['processor']}"
-    import torch
-
-    return str(torch.cuda.get_device_name(0))
-
-
-def installed(name: str) -> str:
-    """The version of a package, or that there is none."""
     try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
+        import torch
+    except ModuleNotFoundError:
+        return "a CUDA device"
+    return str(torch.cuda.get_device_name(0)) if torch.cuda.is_available() else "a CUDA device"
 
 
-def show(found: dict[str, Any]) -> None:
-    """The same for reading."""
-    console = Console(markup=False, highlight=False)
-    console.print(f"{found['at']}  {found['device']}")
-    console.print("  ".join(f"{name} {value}" for name, value in found["machine"].items()))
-    table = Table(
-        title=f"{found['model']['size']}, random weights: {SECONDS} s of audio, {TEXT_TOKENS} tokens a row",
-        title_justify="left",
-    )
-    for heading in ("engine", "type", "context"):
-        table.add_column(heading)
-    for heading in ("batch", "ms a call", "slowest", "requests/s", "ms to prepare a row"):
-        table.add_column(heading, justify="right")
-    for one in found["figures"]:
-        table.add_row(
-            one["way"]["engine"],
-            one["way"]["compute_type"],
-            one["way"]["context"],
-            str(one["batch_size"]),
-            f"{one['seconds'] * 1000:.1f}",
-            f"{one['slowest'] * 1000:.1f}",
-            f"{one['requests_per_second']:.1f}",
-            f"{one['prepare_seconds'] * 1000:.1f}",
-        )
-    console.print(table)
-    for one in [*found["failed"], *found["out_of_memory"]]:
-        console.print(json.dumps(one))
+def measure(asked: argparse.Namespace) -> Iterator[Found]:
+    """Every way at every size, then behind a queue, then where more is asked for than fits."""
+    with TemporaryDirectory() as folder, TemporaryDirectory() as links:
+        if asked.device == "cuda" and not cublas.is_found():
+            offered = cublas.offer(Path(links), cublas.installed_folders())
+            _say(f"CTranslate2 is offered the cuBLAS of {offered}")
+        _say(f"writing {asked.size} with random weights")
+        write_model(SIZES[asked.size], Path(folder))
+        for way in ways(asked):
+            yield from of_way(asked, Path(folder), way)
+
+
+def ways(asked: argparse.Namespace) -> list[Way]:
+    """Those that are asked for, the engines in turn."""
+    return [
+        Way(engine=engine, compute_type=kind, context=context)
+        for context in asked.context
+        for engine, kinds in TYPES[asked.device].items()
+        if engine in asked.engine
+        for kind in kinds
+    ]
+
+
+def of_way(asked: argparse.Namespace, folder: Path, way: Way) -> Iterator[Found]:
+    """All that is measured of one way; ends with what failed first."""
+    name = f"{way.engine} {way.compute_type} {way.context}"
+    with Apart() as process:
+        steps: list[tuple[str, Callable[[], Found]]] = [
+            (f"batches of {size}", partial(figure_of, folder, way, asked.device, size, asked.rounds))
+            for size in asked.batch
+        ]
+        if asked.device == "cuda" and way.context == "full":
+            steps.append(("more than fits", partial(probe, folder, way, SIZES[asked.size])))
+        for what, step in steps:
+            _say(f"{name}, {what}")
+            try:
+                found = process.run(step).answer
+            except BrokenProcessPool as error:
+                found = failed(way, error)
+            yield found
+            if isinstance(found, Failed):
+                return
+    if asked.queued:
+        _say(f"{name}, behind a queue")
+        yield saturated(folder, way, asked.device, max(asked.batch), asked.queued)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="large-v3")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--engine", choices=ENGINES, nargs="+", default=list(ENGINES))
+    parser.add_argument("--context", choices=CONTEXTS, nargs="+", default=list(CONTEXTS))
+    parser.add_argument("--batch", type=int, nargs="+", default=list(BATCH_SIZES), metavar="ROWS")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--queued", type=int, default=20, metavar="BATCHES", help="0 leaves the queue out")
+    parser.add_argument("--into", type=Path, metavar="FOLDER", help="for gpu.json and gpu.md")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

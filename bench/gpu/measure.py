@@ -1,20 +1,22 @@
-"""How many requests a second each engine serves, by batch size and context; and how it runs out of memory."""
+"""How many requests a second each engine serves, by batch size and context."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from protocol.errors import OutOfMemory, TranscriptionError
+from producer.given import GivenOptions
 from protocol.options import Options
-from workers.engine.base import Engine, Heard, Row
+from workers.engine.base import Engine, Heard, Row, Samples
 from workers.engine.choice import whisper_engine
+from workers.engine.loading import MAX_REASON_CHARACTERS
 
 Context = Literal["full", "bucketed"]
 CONTEXTS: tuple[Context, ...] = ("full", "bucketed")
@@ -27,9 +29,18 @@ PROMPT_TOKENS = 4
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
-#: What is left of the device for the probe, in bytes beyond what the model holds, and how many rows of full
-#: context cannot fit into it even for the smallest models.
-PROBE_BYTES, PROBE_ROWS = 256 * 2**20, 512
+#: A text of just `TEXT_TOKENS`, for none with these weights ends; no gate is asked if it is any good.
+FORCED = GivenOptions(
+    language="en",
+    beam_size=1,
+    temperature=0.0,
+    without_timestamps=True,
+    # CTranslate2 lets half of what prompt and text may have together be new.
+    max_new_tokens=2 * TEXT_TOKENS - PROMPT_TOKENS,
+    compression_ratio_threshold=None,
+    log_prob_threshold=None,
+    no_speech_threshold=None,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +63,7 @@ class Figure:
     slowest: float
     """Of the rounds."""
     prepare_seconds: float
-    """Features of one row on the CPU, which a worker computes beside the engine call before."""
+    """Features of one row on all cores, which a worker computes beside the engine call before."""
 
     @property
     def requests_per_second(self) -> float:
@@ -68,52 +79,22 @@ class Failed:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """What happened when a batch did not fit."""
-
-    way: Way
-    is_reported: bool
-    """Whether it was `OutOfMemory`."""
-    runs_again: bool
-    """Whether one row ran afterwards, in the same process."""
-
-
-def forced_length() -> Options:
-    """A text of just `TEXT_TOKENS`, for none with these weights ends; no gate is asked if it is any good."""
-    return Options(
-        language="en",
-        beam_size=1,
-        temperature=0.0,
-        without_timestamps=True,
-        # CTranslate2 lets half of what prompt and text may have together be new.
-        max_new_tokens=2 * TEXT_TOKENS - PROMPT_TOKENS,
-        compression_ratio_threshold=None,
-        log_prob_threshold=None,
-        no_speech_threshold=None,
-    )
-
-
-def figures(
-    folder: Path,
-    way: Way,
-    *,
-    device: str,
-    sizes: Sequence[int],
-    rounds: int,
-    say: Callable[[str], object],
-) -> Iterator[Figure | Failed]:
-    """Run one way at each size. A size that does not fit ends it, and so does an engine that is not there."""
+def figure_of(folder: Path, way: Way, device: str, size: int, rounds: int) -> Figure | Failed:
+    """One way at one batch size, in this process, which loads it once; or why it does not run here."""
     try:
-        engine = loaded(folder, way, device)
-        for size in sizes:
-            say(f"{way.engine} {way.compute_type} {way.context}, batches of {size}")
-            yield figure(engine, way, size, rounds)
-        engine.unload()
-    except TranscriptionError as error:
-        yield Failed(way=way, reason=str(error))
+        return figure(loaded(folder, way, device), way, size, rounds)
+    # Whatever CUDA and its libraries raise: the other ways have processes of their own.
+    except (Exception, SystemExit) as error:
+        return failed(way, error)
 
 
+def failed(way: Way, error: BaseException) -> Failed:
+    """`error` in one line; it may hold all of a library's search path."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return Failed(way=way, reason=reason[:MAX_REASON_CHARACTERS])
+
+
+@cache
 def loaded(folder: Path, way: Way, device: str) -> Engine:
     """The engine of a way. Raises `EngineError` if it does not run here."""
     engine = whisper_engine(way.engine)(
@@ -144,9 +125,14 @@ def figure(engine: Engine, way: Way, size: int, rounds: int) -> Figure:
 
 
 def prepared(engine: Engine, size: int) -> list[Row]:
-    """Noise of different loudness: rows that have nothing in common."""
+    """Rows that have nothing in common but their options."""
+    return engine.prepare_all([(samples, Options(**dict[str, Any](FORCED))) for samples in noises(size)])
+
+
+def noises(count: int) -> list[Samples]:
+    """Noise of different loudness."""
     noise = np.random.default_rng(7).standard_normal(int(SECONDS * 16_000)).astype(np.float32)
-    return [engine.prepare(noise * (0.01 + 0.001 * nth), forced_length()) for nth in range(size)]
+    return [noise * np.float32(0.01 + 0.001 * nth) for nth in range(count)]
 
 
 def check(engine: Engine, rows: Sequence[Row]) -> None:
@@ -159,23 +145,3 @@ def check(engine: Engine, rows: Sequence[Row]) -> None:
             raise RuntimeError(
                 f"a row has {said} tokens, expected {TEXT_TOKENS}: nothing comparable was timed"
             )
-
-
-def probe(folder: Path, way: Way) -> Probe:
-    """Give the torch engine less memory than its batch needs. On a CUDA device only."""
-    import torch
-
-    engine = loaded(folder, way, "cuda")
-    rows = prepared(engine, PROBE_ROWS)
-    whole = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_allocated() + PROBE_BYTES) / whole)
-    try:
-        engine.run(rows)
-        is_reported = False
-    except OutOfMemory:
-        is_reported = True
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
-    check(engine, rows[:1])
-    engine.unload()
-    return Probe(way=way, is_reported=is_reported, runs_again=True)
