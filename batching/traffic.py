@@ -8,16 +8,7 @@ from collections.abc import Hashable
 from batching.bursts import Bursts
 from batching.duration import Duration
 from batching.item import Item
-
-#: What a gap counts for in the mean rate, once there were as many: some 500 are remembered. With fifty the
-#: rate is off by a seventh at times, which at high load says that no small batch keeps up (`urgent`).
-FADING = 0.002
-
-#: Gaps that make a rate: one burst does not.
-ENOUGH = 16
-
-#: Seconds that count as no gap at all.
-SHORTEST_GAP = 1e-6
+from batching.rate import Rate
 
 #: Seconds after an urgent item in which another is reckoned with. One in five seconds is what still
 #: counts as urgent traffic; of less, batches need not be kept small for it.
@@ -31,28 +22,22 @@ class Traffic:
     """Learns from every arrival. Times in seconds, on the clock of `Item.enqueued_at`."""
 
     def __init__(self) -> None:
-        self._last_at: float | None = None
+        self._rate = Rate()
         self._urgent_at = float("-inf")
-        self._gaps = 0
-        self._mean_gap = 0.0
         self._bursts: OrderedDict[Hashable, Bursts] = OrderedDict()
 
     def came(self, item: Item, duration: Duration | None) -> None:
         """One more was enqueued; `duration` is what a batch of its key takes, if that is known."""
         if item.is_urgent:
             self._urgent_at = max(self._urgent_at, item.enqueued_at)
-        if self._last_at is not None and item.enqueued_at >= self._last_at:
-            gap = item.enqueued_at - self._last_at
-            self._gaps += 1
-            self._mean_gap += max(FADING, 1 / self._gaps) * (gap - self._mean_gap)
-        self._last_at = max(item.enqueued_at, self._last_at or item.enqueued_at)
+        self._rate.came(item.enqueued_at)
         if duration is not None:
             self._bursts_of(item.key).came(item.enqueued_at, duration, item.cost)
 
     @property
     def rate(self) -> float:
         """Items in a second, lately; 0 before enough came."""
-        return 1 / max(self._mean_gap, SHORTEST_GAP) if self._gaps >= ENOUGH else 0.0
+        return self._rate.per_second
 
     def is_urgent(self, now: float) -> bool:
         """Whether another urgent item must be reckoned with."""
@@ -63,8 +48,9 @@ class Traffic:
         return self._bursts_of(key).hold_until(size, duration, longest)
 
     def _bursts_of(self, key: Hashable) -> Bursts:
-        bursts = self._bursts.setdefault(key, Bursts())
+        if key not in self._bursts:
+            self._bursts[key] = Bursts()
         self._bursts.move_to_end(key)
         if len(self._bursts) > MOST_KEYS:
             self._bursts.popitem(last=False)
-        return bursts
+        return self._bursts[key]

@@ -14,8 +14,8 @@ from batching.duration import Duration
 from batching.windows import Room
 
 #: The share of its time for which the engine may be busy with batches of the floor's size. With 0.95 nothing
-#: was won at a load of 0.9, where full batches alone make it as busy.
-BUSY = 0.98
+#: was won at a load of 0.9, where full batches alone make it as busy; with 0.98 the others wait for longer.
+BUSY = 0.97
 
 #: A batch without urgent items delays the urgent item that comes meanwhile, which then runs itself: each
 #: of the two has half of the time.
