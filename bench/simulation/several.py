@@ -29,6 +29,8 @@ class Pulling:
     """Messages that it holds beside the batch that runs, as Celery's prefetch does; 0 claims on demand."""
     shares: bool = False
     """Whether a free worker leaves something for the others that are free, or soon will be."""
+    one_first: bool = False
+    """Whether one worker's buffer fills up before another gets anything: no broker here does that."""
 
 
 class Worker:
@@ -114,7 +116,8 @@ class Engines:
     def _fill(self, now: float) -> None:
         """Those that hold messages ahead take one in turn, idle or not: Redis serves who waits longest."""
         while self._queue and (room := [one for one in self._workers if self._has_room(one)]):
-            min(room, key=lambda worker: worker.served_at).claim(self._queue.popleft(), now)
+            longest = min(room, key=lambda worker: worker.served_at)
+            (room[0] if self._pulling.one_first else longest).claim(self._queue.popleft(), now)
 
     def _has_room(self, worker: Worker) -> bool:
         return worker.held < self._pulling.ahead

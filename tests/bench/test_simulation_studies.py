@@ -17,7 +17,7 @@ from bench.simulation.studies import deadlines, overlap, tenants, urgent
 #: An engine on which every batch takes a second.
 SECOND = Linear(base=1.0, each=0.0)
 
-PULLINGS = [Pulling(), Pulling(shares=True), Pulling(ahead=4), Pulling(ahead=64)]
+PULLINGS = [Pulling(), Pulling(shares=True), Pulling(ahead=4), Pulling(ahead=64, one_first=True)]
 
 
 def several(count: int, pulling: Pulling, *times: float, largest: int = 4) -> Run:
@@ -56,6 +56,13 @@ def test_messages_held_ahead_wait_for_their_holder() -> None:
     ahead = several(2, Pulling(ahead=1), 0.0, 0.1, 1.05, 1.06, 1.07)
     demand = several(2, Pulling(), 0.0, 0.1, 1.05, 1.06, 1.07)
     assert ahead.ended_at.max() >= demand.ended_at.max()
+
+
+def test_buffers_fill_evenly_unless_one_comes_first() -> None:
+    """Redis serves who has waited longest, so two run side by side; a first buffer takes both."""
+    assert several(2, Pulling(ahead=4), 0.0, 0.1).ended_at.tolist() == pytest.approx([1.0, 1.1])
+    one_first = several(2, Pulling(ahead=4, one_first=True), 0.0, 0.1)
+    assert one_first.ended_at.tolist() == pytest.approx([1.0, 2.0])
 
 
 def test_decoding_is_first_come_first_served_on_its_threads() -> None:

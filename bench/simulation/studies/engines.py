@@ -19,6 +19,7 @@ LOADS = (0.2, 0.5, 0.7, 0.9)
 
 SHARE, TAKE_ALL = "Segue: its share", "on demand, all that fit"
 PREFETCH_DEFAULT = "Celery, 64 ahead"
+ONE_FIRST = "64 ahead, one worker first"
 
 #: How messages are claimed. Celery's default holds four for each of 16 slots ahead.
 PULLINGS: Mapping[str, Pulling] = {
@@ -27,6 +28,7 @@ PULLINGS: Mapping[str, Pulling] = {
     "Celery, 4 ahead": Pulling(ahead=4),
     "Celery, 16 ahead": Pulling(ahead=16),
     PREFETCH_DEFAULT: Pulling(ahead=64),
+    ONE_FIRST: Pulling(ahead=64, one_first=True),
 }
 
 #: By number of engines, then by way of pulling, then by load.
