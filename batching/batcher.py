@@ -12,8 +12,10 @@ The rules, each with a test of its name in `tests/batching/test_batcher.py`:
 5. A batch takes as many as wait, up to `max_batch_size` or the smaller size that memory allows for its key,
    and up to `max_batch_seconds` of padded audio.
 6. An item under suspicion runs alone, without waiting for anything.
-7. With a forecast, a batch that is not full is held where the next of a burst is worth it (`arrivals`), never
+7. With a forecast, a batch that is not full is held where the next of a burst is worth it (`bursts`), never
    beyond the window or a deadline.
+8. Whoever knows when the engine will be free may have its next batch chosen ahead (`plan`). That binds
+   nothing: it is chosen anew if anything comes or goes, if memory allows less, or at another time.
 
 Nothing here reads a clock: every call that depends on the time is given it, in seconds, on the same
 clock as `Item.enqueued_at`.
@@ -22,6 +24,7 @@ clock as `Item.enqueued_at`.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from itertools import count
 
 from batching.batch import Batch, Reason
@@ -29,7 +32,7 @@ from batching.forecast import Forecast
 from batching.item import URGENT, Item
 from batching.limits import Limits, SizeCap
 from batching.line import Line
-from batching.members import Chosen, Known, Situation, choose, first_come, ranks_of
+from batching.members import Chosen, Situation, choose, first_come, ranks_of
 from batching.outlook import AT_ONCE, Outlook
 from batching.shares import Shares
 from batching.windows import Room
@@ -37,6 +40,18 @@ from batching.windows import Room
 #: Batches of other keys that may start before one that is ready as well. One batch in twenty is what a flood
 #: of urgent work leaves to the rest, as of claims (`workers.transport.claims.CLAIMS_PER_TURN`).
 MOST_OVERTAKING = 19
+
+#: How far from its time a plan still holds, in seconds: ages and deadlines are hardly others then.
+PLAN_HOLDS = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What would be chosen of a key for an engine that is free at that time."""
+
+    at: float
+    key: Hashable
+    chosen: Chosen
 
 
 class Batcher:
@@ -52,6 +67,7 @@ class Batcher:
         self._arrivals = count()
         self._lines: dict[Hashable, Line] = {}
         self._keys: dict[Hashable, Hashable] = {}
+        self._plan: _Plan | None = None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -64,6 +80,7 @@ class Batcher:
         self._keys[item.id] = key
         if key not in self._lines:
             self._lines[key] = Line(Shares(self.limits.tenant_weights))
+        self._plan = None
         self._lines[key].add(item, next(self._arrivals))
         self._outlook.came(item)
 
@@ -71,17 +88,26 @@ class Batcher:
         """Forget an item, if it still waits."""
         key = self._keys.pop(item_id, None)
         if key is not None:
+            self._plan = None
             self._lines[key].discard(item_id)
             self._drop_if_empty(key)
 
     def clear(self) -> None:
         """Forget every item, not what was learnt."""
+        self._plan = None
         self._lines.clear()
         self._keys.clear()
 
+    def plan(self, at: float) -> None:
+        """Choose, while the engine runs, what it should run next if it is free at `at` (rule 8)."""
+        ready = self._ready(at)
+        if ready:
+            key = min(ready, key=self._turn)
+            self._plan = _Plan(at=at, key=key, chosen=self._choose(key, at))
+
     def take(self, now: float) -> Batch | None:
         """The batch that a free engine should run now, or None to wait for company."""
-        ready = [key for key in self._lines if self._starts_at(key) <= now]
+        ready = self._ready(now)
         if ready:
             return self._close(self._next_key(ready), now)
         for line in self._lines.values():
@@ -115,31 +141,49 @@ class Batcher:
             return starts_at
         return min(starts_at, self._outlook.hold_until(key, line))
 
+    def _ready(self, now: float) -> list[Hashable]:
+        return [key for key in self._lines if self._starts_at(key) <= now]
+
+    def _turn(self, key: Hashable) -> tuple[bool, bool, float]:
+        line = self._lines[key]
+        return (line.overtaken < MOST_OVERTAKING, not line.is_urgent, line.oldest_at)
+
     def _next_key(self, ready: list[Hashable]) -> Hashable:
         """Rule 4; and who was ready as well has been overtaken once more."""
-        first = min(ready, key=lambda key: _turn(self._lines[key]))
+        first = min(ready, key=self._turn)
         for key in ready:
             self._lines[key].overtaken += 1
         self._lines[first].overtaken = 0
         return first
 
     def _close(self, key: Hashable, now: float) -> Batch:
-        line, largest, known = self._lines[key], self._largest(key), self._outlook.known(key)
-        chosen = self._choose(line, known, now, largest)
-        reason = self._reason(line, chosen, largest)
+        line, known = self._lines[key], self._outlook.known(key)
+        chosen = self._planned(key, now) or self._choose(key, now)
+        reason, longest = self._reason(line, chosen, self._largest(key)), line.items[chosen.places.max()].cost
         items = line.pop(chosen.places)
+        self._plan = None
         for item in items:
             del self._keys[item.id]
         self._drop_if_empty(key)
-        return Batch(items=items, reason=reason, closed_at=now, predicted=self.predicted(items))
+        predicted = None if known is None else known.duration.seconds(float(len(items)), longest)
+        return Batch(items=items, reason=reason, closed_at=now, predicted=predicted)
 
-    def _choose(self, line: Line, known: Known | None, now: float, largest: int) -> Chosen:
-        room = Room(rows=largest, seconds=self.limits.max_batch_seconds)
+    def _planned(self, key: Hashable, now: float) -> Chosen | None:
+        plan = self._plan
+        if plan is None or plan.key != key or abs(now - plan.at) > PLAN_HOLDS:
+            return None
+        return plan.chosen if len(plan.chosen.places) <= self._largest(key) else None
+
+    def _choose(self, key: Hashable, now: float) -> Chosen:
+        line, known = self._lines[key], self._outlook.known(key)
+        room = Room(rows=self._largest(key), seconds=self.limits.max_batch_seconds)
         ranks = ranks_of(line, now, known)
         if known is None:
             return first_come(line, line.in_turn(ranks), room)
-        calm = self._outlook.calm(line, known, now, room)
-        return choose(Situation(line=line, ranks=ranks, now=now, room=room, calm=calm, known=known))
+        calm, rate = self._outlook.calm(line, known, now, room), self._outlook.rate
+        return choose(
+            Situation(line=line, ranks=ranks, now=now, room=room, calm=calm, known=known, rate=rate)
+        )
 
     def _reason(self, line: Line, chosen: Chosen, largest: int) -> Reason:
         size = len(chosen.places)
@@ -158,7 +202,3 @@ class Batcher:
     def _drop_if_empty(self, key: Hashable) -> None:
         if not self._lines[key]:
             del self._lines[key]
-
-
-def _turn(line: Line) -> tuple[bool, bool, float]:
-    return (line.overtaken < MOST_OVERTAKING, not line.is_urgent, line.oldest_at)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from batching.duration import Duration
 from batching.latency import LatencyModel, Ran
@@ -28,6 +29,15 @@ MOST_FIRST_BATCHES = 64
 MOST_KEYS = 256
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a batch of one key takes."""
+
+    duration: Duration
+    late: Duration
+    """What one batch in twenty exceeds."""
+
+
 class Forecast:
     """The latency models of one device, by key. Not thread-safe."""
 
@@ -37,13 +47,9 @@ class Forecast:
         self._durations: OrderedDict[Hashable, _Durations] = OrderedDict()
         self._unseen = _Durations(calibration)
 
-    def duration(self, key: Hashable) -> Duration | None:
+    def known(self, key: Hashable) -> Known | None:
         """What a batch of this key takes; None if nothing is known yet."""
-        return self._durations.get(key, self._unseen).usual
-
-    def late_duration(self, key: Hashable) -> Duration | None:
-        """What one batch in twenty exceeds; None if nothing is known yet."""
-        return self._durations.get(key, self._unseen).late
+        return self._durations.get(key, self._unseen).known
 
     def ran(self, key: Hashable, batch: Ran) -> None:
         """Learn from a batch of this key that ran."""
@@ -59,8 +65,7 @@ class _Durations:
     """What is known of one key: a model, or the batches that it will be made of."""
 
     def __init__(self, calibration: Sequence[Ran]) -> None:
-        self.usual: Duration | None = None
-        self.late: Duration | None = None
+        self.known: Known | None = None
         self._model: LatencyModel | None = None
         self._first: deque[Ran] = deque(maxlen=MOST_FIRST_BATCHES)
         self._is_warm = False
@@ -84,5 +89,5 @@ class _Durations:
 
     def _use(self, model: LatencyModel) -> None:
         self._model = model
-        self.usual = Duration(*model.terms)
-        self.late = Duration(*(model.late_ratio * term for term in model.terms))
+        late = Duration(*[model.late_ratio * term for term in model.terms])
+        self.known = Known(duration=Duration(*model.terms), late=late)

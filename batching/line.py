@@ -26,6 +26,8 @@ NEVER = float("inf")
 #: The columns.
 LENGTH, ENQUEUED, ARRIVAL, RANK, DEADLINE = range(5)
 
+_length_of = attrgetter("cost")
+
 
 class Line:
     """Items of one key. The columns are views, valid until the next change; shape `[len(line)]`."""
@@ -34,7 +36,6 @@ class Line:
         self.items: list[Item] = []
         #: The least that any item says; infinite without items.
         self.oldest_at: float = NEVER
-        self.first_rank: float = NEVER
         self.first_deadline: float = NEVER
         #: Batches of other keys that started while this one was ready as well.
         self.overtaken = 0
@@ -43,7 +44,8 @@ class Line:
         #: Whether a free engine was refused, to wait for more.
         self.was_held = False
         self._table = np.zeros((5, FIRST_ROOM))
-        self._tenants: Counter[str] = Counter()
+        #: How many there are of each rank and tenant.
+        self._kinds: Counter[tuple[int, str]] = Counter()
         self._shares = shares
 
     def __len__(self) -> int:
@@ -53,36 +55,32 @@ class Line:
         """Let `item` wait; `arrival` tells apart what was enqueued at the same time."""
         if len(self.items) == self._table.shape[1]:
             self._table = np.concatenate([self._table, np.zeros_like(self._table)], axis=1)
-        place, end = bisect_right(self.items, item.cost, key=attrgetter("cost")), len(self.items)
-        self._table[:, place + 1 : end + 1] = self._table[:, place:end]
+        place, end = bisect_right(self.items, item.cost, key=_length_of), len(self.items)
+        if place < end:
+            self._table[:, place + 1 : end + 1] = self._table[:, place:end]
         deadline_at = NEVER if item.deadline_at is None else item.deadline_at
         self._table[:, place] = (item.cost, item.enqueued_at, arrival, item.rank, deadline_at)
         self.items.insert(place, item)
-        self._tenants[item.tenant] += 1
+        self._kinds[item.rank, item.tenant] += 1
         self.oldest_at = min(self.oldest_at, item.enqueued_at)
-        self.first_rank = min(self.first_rank, item.rank)
         self.first_deadline = min(self.first_deadline, deadline_at)
 
     def discard(self, item_id: Hashable) -> None:
         """Forget the item of this id."""
         place = next(place for place, item in enumerate(self.items) if item.id == item_id)
-        self._tenants -= Counter([self.items[place].tenant])
+        self._count_out(self.items[place : place + 1])
         self._remove([place])
 
     def pop(self, places: Places) -> tuple[Item, ...]:
         """The items at these places, in this order, which then wait no more."""
-        items, listed = self.items, places.tolist()
-        taken = tuple([items[place] for place in listed])
-        self.passed_by = 0 if self.oldest in listed else self.passed_by + 1
-        self.was_held = False
-        if self.has_tenants:
-            self._tenants -= Counter([item.tenant for item in taken])
-            self._shares.charge(taken, self._tenants)
-        elif len(taken) == len(items):
-            self._tenants.clear()
-        else:
-            self._tenants[taken[0].tenant] -= len(taken)
+        listed, oldest_at = places.tolist(), self.oldest_at
+        taken, had_tenants = tuple(map(self.items.__getitem__, listed)), self.has_tenants
+        self._count_out(taken)
+        if had_tenants:
+            self._shares.charge(taken, {tenant for _, tenant in self._kinds})
         self._remove(listed)
+        self.passed_by = self.passed_by + 1 if self.oldest_at == oldest_at else 0
+        self.was_held = False
         return taken
 
     @property
@@ -106,6 +104,11 @@ class Line:
         return self._column(DEADLINE)
 
     @property
+    def first_rank(self) -> float:
+        """The lowest rank of all; infinite without items."""
+        return min(self._kinds)[0] if self._kinds else NEVER
+
+    @property
     def is_urgent(self) -> bool:
         """Whether an urgent item is among them."""
         return self.first_rank <= URGENT
@@ -116,6 +119,11 @@ class Line:
         return self.items[0].alone
 
     @property
+    def is_uniform(self) -> bool:
+        """Whether all are of one rank and one tenant, and nobody set a deadline."""
+        return len(self._kinds) == 1 and not self.has_deadlines
+
+    @property
     def has_deadlines(self) -> bool:
         """Whether any of them has one."""
         return self.first_deadline < NEVER
@@ -123,7 +131,7 @@ class Line:
     @property
     def has_tenants(self) -> bool:
         """Whether they are of several tenants."""
-        return len(self._tenants) > 1
+        return len(self._kinds) > 1 and len({tenant for _, tenant in self._kinds}) > 1
 
     @property
     def oldest(self) -> int:
@@ -132,19 +140,30 @@ class Line:
 
     def in_turn(self, ranks: Vector) -> Places:
         """All places as they are filled into a batch: by rank, by turn of the tenants, first come."""
-        order = self.in_order(ranks)
+        if self.is_uniform:
+            return self._in_order()
+        order = self._in_order(ranks)
         if not self.has_tenants:
             return order
         turns = np.empty(len(self))
-        turns[order] = self._shares.turns([self.items[place] for place in order.tolist()])
-        return self.in_order(ranks, turns)
+        turns[order] = self._shares.turns(list(map(self.items.__getitem__, order.tolist())))
+        return self._in_order(ranks, turns)
 
-    def in_order(self, *first_by: Vector) -> Places:
+    def _in_order(self, *first_by: Vector) -> Places:
         """All places, sorted by these columns, then by when they were enqueued and came."""
         return np.lexsort((self._column(ARRIVAL), self._column(ENQUEUED), *reversed(first_by)))
 
     def _column(self, name: int) -> Vector:
         return self._table[name, : len(self.items)]
+
+    def _count_out(self, taken: Sequence[Item]) -> None:
+        if len(taken) == len(self.items):
+            self._kinds.clear()
+        elif len(self._kinds) == 1:
+            self._kinds[taken[0].rank, taken[0].tenant] -= len(taken)
+        else:
+            self._kinds.subtract([(item.rank, item.tenant) for item in taken])
+            self._kinds = +self._kinds
 
     def _remove(self, places: Sequence[int]) -> None:
         begin, end, count = min(places), max(places) + 1, len(self.items)
@@ -157,5 +176,6 @@ class Line:
             stay[places] = False
             left[:] = self._table[:, :count].compress(stay, axis=1)
             self.items = list(compress(self.items, stay.tolist()))
-        least = np.minimum.reduce(left, axis=1, initial=NEVER).tolist()
-        self.oldest_at, self.first_rank, self.first_deadline = least[ENQUEUED], least[RANK], least[DEADLINE]
+        self.oldest_at = float(np.minimum.reduce(left[ENQUEUED], initial=NEVER))
+        if self.has_deadlines:
+            self.first_deadline = float(np.minimum.reduce(left[DEADLINE], initial=NEVER))

@@ -21,7 +21,8 @@ import numpy as np
 
 from batching.batch import Reason
 from batching.deadlines import best_stretch
-from batching.duration import Duration, Vector
+from batching.duration import Vector
+from batching.forecast import Known
 from batching.item import URGENT
 from batching.line import Line, Places
 from batching.windows import Room, best_window
@@ -42,17 +43,6 @@ SEEN_IN_TURN = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """What a forecast knows of a key."""
-
-    duration: Duration
-    late: Duration
-    """What one batch in twenty exceeds."""
-    rate: float
-    """Items of any key that come in a second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
     """All that the choice depends on."""
 
@@ -66,6 +56,8 @@ class Situation:
     calm: Room
     """How far one may grow that shall not keep urgent items waiting."""
     known: Known
+    rate: float
+    """Items of any key that come in a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +92,7 @@ def choose(at: Situation) -> Chosen:
 
 
 def _best(at: Situation) -> Chosen:
-    first = float(at.ranks.min()) if at.line.has_deadlines else at.line.first_rank
-    front = (at.ranks == first).nonzero()[0]
+    first, front = _front(at)
     if first <= URGENT:
         return Chosen(places=_urgent(at, front), rule=Reason.URGENT)
     if at.line.has_deadlines and first < DEMOTED:
@@ -111,6 +102,14 @@ def _best(at: Situation) -> Chosen:
     if _lengths_matter(at):
         return Chosen(places=_with_riders(at, _alike(at, front), at.calm), rule=Reason.LENGTHS)
     return first_come(at.line, at.line.in_turn(at.ranks), at.calm)
+
+
+def _front(at: Situation) -> tuple[float, Places]:
+    """The first rank, and the places of those that have it."""
+    if at.line.is_uniform:
+        return at.line.first_rank, np.arange(len(at.line))
+    first = float(at.ranks.min())
+    return first, (at.ranks == first).nonzero()[0]
 
 
 def _lengths_matter(at: Situation) -> bool:
@@ -145,9 +144,10 @@ def _alike(at: Situation, front: Places) -> Places:
     if at.line.has_tenants:
         in_turn = at.line.in_turn(at.ranks)[: len(front)]
         by_length = np.sort(in_turn[: SEEN_IN_TURN * at.calm.rows])
-    ages = at.now - at.line.enqueued_at[by_length]
-    lengths = at.line.lengths[by_length]
-    begin, end = best_window(lengths, ages, at.known.duration, at.calm, at.known.rate)
+    lengths, enqueued_at = at.line.lengths, at.line.enqueued_at
+    if len(by_length) < len(lengths):
+        lengths, enqueued_at = lengths[by_length], enqueued_at[by_length]
+    begin, end = best_window(lengths, at.now - enqueued_at, at.known.duration, at.calm, at.rate)
     return by_length[begin:end]
 
 
@@ -168,7 +168,7 @@ def _fill(line: Line, core: Places, candidates: Places, room: Room) -> Places:
     if len(core) >= room.rows or not len(candidates):
         return core
     places = np.concatenate([core, candidates[: room.rows - len(core)]])
-    if np.isfinite(room.seconds):
+    if room.seconds < float("inf"):
         padded = np.arange(1, len(places) + 1) * np.maximum.accumulate(line.lengths[places])
         fits = int(np.argmax(np.append(padded > room.seconds, True)))
         places = places[: max(1, len(core), fits)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from batching.batch import Batch
-from batching.forecast import Forecast
+from batching.forecast import Forecast, Known
 from batching.item import Item
 from batching.latency import Ran
 from batching.limits import Limits
 from batching.line import Line
-from batching.members import Known
 from batching.traffic import Traffic
 from batching.urgent import IN_BACKGROUND, capped
 from batching.windows import Room
@@ -29,7 +28,8 @@ class Outlook:
     def came(self, item: Item) -> None:
         """One more waits."""
         if self._forecast is not None and not item.alone:
-            self._traffic.came(item, self._forecast.duration(item.key))
+            known = self._forecast.known(item.key)
+            self._traffic.came(item, None if known is None else known.duration)
 
     def ran(self, batch: Batch, seconds: float) -> None:
         """The engine took so long."""
@@ -37,13 +37,13 @@ class Outlook:
             self._forecast.ran(batch.key, Ran(size=len(batch), longest=batch.longest, seconds=seconds))
 
     def known(self, key: Hashable) -> Known | None:
-        """What is known of a key; None if that is nothing yet."""
-        if self._forecast is None:
-            return None
-        duration, late = self._forecast.duration(key), self._forecast.late_duration(key)
-        if duration is None or late is None:
-            return None
-        return Known(duration=duration, late=late, rate=self._traffic.rate)
+        """What a batch of a key takes; None if nothing is known yet."""
+        return None if self._forecast is None else self._forecast.known(key)
+
+    @property
+    def rate(self) -> float:
+        """Items of any key that come in a second."""
+        return self._traffic.rate
 
     def hold_until(self, key: Hashable, line: Line) -> float:
         """Until when the rest of a burst is worth waiting for; `AT_ONCE` if it is not."""
@@ -65,4 +65,4 @@ class Outlook:
         if seconds == NEVER or not self._traffic.is_urgent(now):
             return room
         share = 1.0 if line.is_urgent else IN_BACKGROUND
-        return capped(room, known.duration, float(line.lengths[-1]), known.rate, share * seconds)
+        return capped(room, known.duration, float(line.lengths[-1]), self.rate, share * seconds)

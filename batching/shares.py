@@ -29,9 +29,10 @@ class Shares:
         clocks: dict[str, float] = {}
         turns = []
         for item in items:
-            turn = clocks.get(item.tenant, self._clock(item.tenant))
+            tenant = item.tenant
+            turn = clocks[tenant] if tenant in clocks else self._clock(tenant)
             turns.append(turn)
-            clocks[item.tenant] = turn + self._step(item)
+            clocks[tenant] = turn + self._step(item)
         return turns
 
     def charge(self, taken: Iterable[Item], waiting: Iterable[str]) -> None:

@@ -69,8 +69,10 @@ def best_window(
     sizes, begins = room.windows(lengths)
     seconds = duration.seconds(sizes, lengths)
     tau = max(LEAST_TAU, duration.seconds(float(room.rows), last))
-    overdue, total = ages / tau, np.zeros(count + 1)
-    np.add.accumulate(1 + overdue * overdue, out=total[1:])
+    weights, total = ages / tau, np.zeros(count + 1)
+    weights *= weights
+    weights += 1
+    np.add.accumulate(weights, out=total[1:])
     weights = total[1:] - total[begins]
     if count > room.rows:
         best = int((weights / seconds).argmax())

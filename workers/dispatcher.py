@@ -268,10 +268,11 @@ class Dispatcher:
             self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
 
     def _claim_early(self) -> None:
-        """The batch will soon end: receive the next meanwhile."""
+        """The batch will soon end: receive the next meanwhile, and choose its members."""
         self._claims_early = True
         self._fetch()
         self._claims_early = False
+        self._waiting.plan(self.clock.now() + CLAIM_SECONDS)
 
     def _look(self, count: int) -> Sequence[bytes]:
         """What waits on the lanes; with kombu's own transport that comes by itself, two batches of it."""

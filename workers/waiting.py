@@ -89,6 +89,10 @@ class Waiting:
         work.item = replace(work.item, id=next(self._item_ids), key=key)
         self._put(work)
 
+    def plan(self, at: float) -> None:
+        """Choose ahead what runs when the engine will be free, at `at`."""
+        self._batcher.plan(at)
+
     def take(self, now: float) -> tuple[Batch, list[Work]] | None:
         """The batch that a free engine should run now, if any, with its works."""
         batch = self._batcher.take(now)
@@ -115,7 +119,8 @@ class Waiting:
         return duration.call, duration.item, duration.longest, duration.padded
 
     def _duration(self, key: Hashable) -> Duration | None:
-        return None if self._forecast is None else self._forecast.duration(key)
+        known = None if self._forecast is None else self._forecast.known(key)
+        return None if known is None else known.duration
 
     def wake_at(self) -> float | None:
         """When `take` has something to give if nothing else comes."""

@@ -72,6 +72,10 @@ class Shipped:
         """When the batcher would start something without further items."""
         return self._batcher.wake_at()
 
+    def plan(self, at: float) -> None:
+        """What the worker asks for shortly before its engine is free."""
+        self._batcher.plan(at)
+
     def take(self, now: float, /) -> Members:
         """What the batcher gives a free engine."""
         self._running = self._batcher.take(now)

@@ -136,6 +136,15 @@ def test_smaller_memory_makes_smaller_batches() -> None:
     assert [names(made, now=0.05) for _ in range(3)] == [[0, 1], [2, 3], [4, 5, 6, 7]]
 
 
+def test_plan_gives_way_to_less_memory() -> None:
+    """Members chosen ahead that fit into memory no more are chosen anew (rule 8)."""
+    cap = SizeCap(4)
+    made = batcher(*(item(number) for number in range(4)), cap=cap)
+    made.plan(0.0)
+    cap.shrink("k", 4)
+    assert names(made, now=0.0) == [0, 1]
+
+
 def test_suspect_runs_alone_and_at_once() -> None:
     """An item under suspicion neither waits nor takes anyone along (rule 6)."""
     made = batcher(item(1, 0.0, alone=True), item(2, 1.0), item(3, 1.0))

@@ -14,9 +14,9 @@ CALIBRATION = [ran(1), ran(4), ran(16)]
 
 
 def predicted(forecast: Forecast, key: str, size: float = 8.0) -> float:
-    duration = forecast.duration(key)
-    assert duration is not None
-    return duration.seconds(size, 1.0)
+    known = forecast.known(key)
+    assert known is not None
+    return known.duration.seconds(size, 1.0)
 
 
 def test_every_key_starts_from_the_calibration() -> None:
@@ -38,7 +38,7 @@ def test_first_batches_are_the_calibration_if_there_is_none() -> None:
     forecast = Forecast()
     forecast.ran("k", ran(1, factor=50.0))
     for number in range(FIRST_BATCHES):
-        assert forecast.duration("k") is None
+        assert forecast.known("k") is None
         forecast.ran("k", ran(number % 8 + 1))
     assert predicted(forecast, "k") == pytest.approx(0.24, rel=0.01)
 
@@ -48,7 +48,7 @@ def test_batches_of_one_size_make_no_model() -> None:
     forecast = Forecast()
     for _ in range(100):
         forecast.ran("k", ran(4))
-    assert forecast.duration("k") is None
+    assert forecast.known("k") is None
     forecast.ran("k", ran(8))
     assert predicted(forecast, "k", size=4.0) == pytest.approx(0.16, rel=0.01)
 
@@ -58,10 +58,9 @@ def test_late_duration_is_longer_where_batches_vary() -> None:
     forecast = Forecast(CALIBRATION)
     for number in range(100):
         forecast.ran("k", ran(4, factor=1.1 if number % 5 == 0 else 1.0))
-    usual, late = forecast.duration("k"), forecast.late_duration("k")
-    assert usual is not None
-    assert late is not None
-    assert late.seconds(4.0, 1.0) > 1.03 * usual.seconds(4.0, 1.0)
+    known = forecast.known("k")
+    assert known is not None
+    assert known.late.seconds(4.0, 1.0) > 1.03 * known.duration.seconds(4.0, 1.0)
 
 
 def test_number_of_keys_is_bounded() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from batching.batch import Batch, Reason
-from batching.batcher import Batcher
+from batching.batcher import PLAN_HOLDS, Batcher
 from batching.forecast import Forecast
 from batching.item import URGENT, Item
 from batching.latency import Ran
@@ -267,3 +267,13 @@ def test_burst_that_stays_away_is_not_waited_for_longer() -> None:
     wake_at = made.wake_at()
     assert wake_at is not None
     assert take(made, now=wake_at).reason is Reason.BURST
+
+
+def test_choice_made_ahead_is_kept() -> None:
+    """Who was in time when the batch was chosen is in it, if the engine is free about then (rule 8)."""
+    hasty, calm = item("hasty", deadline_at=CALL + ROW + SECOND + PLAN_HOLDS / 2), item("calm")
+    planned, late = batcher(hasty, calm, largest=1), batcher(hasty, calm, largest=1)
+    for made in (planned, late):
+        made.plan(0.0)
+    assert names(take(planned, now=PLAN_HOLDS)) == ["hasty"]
+    assert names(take(late, now=2 * PLAN_HOLDS)) == ["calm"]

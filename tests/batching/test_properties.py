@@ -70,11 +70,16 @@ limits = st.builds(
 )
 
 
-def run(batcher: Batcher, steps: list[Step]) -> list[Batch]:
-    """All batches: those that a free engine was given on the way, and then until nothing waits."""
+def run(batcher: Batcher, steps: list[Step], *, plans: bool = False) -> list[Batch]:
+    """All batches: those that a free engine was given on the way, and then until nothing waits.
+
+    With `plans` one is chosen ahead before each item comes.
+    """
     batches, now = [], 0.0
     for step in steps:
         now = max(now, step.item.enqueued_at)
+        if plans:
+            batcher.plan(now)
         batcher.add(step.item)
         if step.is_free and (batch := batcher.take(now)):
             batches.append(batch)
@@ -99,6 +104,14 @@ def test_each_runs_once_within_the_limits(steps: list[Step], limits: Limits) -> 
         assert len(batch) == 1 or batch.padded <= limits.max_batch_seconds
         assert len({item.key for item in batch.items}) == 1
         assert len(batch) == 1 or not any(item.alone for item in batch.items)
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=traffic, limits=limits)
+def test_choosing_ahead_changes_nothing(steps: list[Step], limits: Limits) -> None:
+    """Whatever comes after a plan is considered as if there had been none: members stay bound late."""
+    with_plans = run(Batcher(limits, Forecast(CALIBRATION)), steps, plans=True)
+    assert with_plans == run(Batcher(limits, Forecast(CALIBRATION)), steps)
 
 
 @settings(max_examples=30, deadline=None)
