@@ -12,6 +12,8 @@ class Reason(StrEnum):
 
     FULL = "full"
     """As many items as a batch may hold."""
+    MEMORY = "memory"
+    """As many as memory allows for its key, by what earlier batches took or did not fit into."""
     SECONDS = "seconds"
     """One more would have exceeded `max_batch_seconds`."""
     URGENT = "urgent"

@@ -130,7 +130,7 @@ class Batcher:
         return known.duration.seconds(float(len(items)), max([item.cost for item in items]))
 
     def _largest(self, key: Hashable) -> int:
-        return min(self.limits.max_batch_size, self._cap.of(key))
+        return min(self.limits.max_batch_size, self._cap.of(key, self._lines[key].items[-1].cost))
 
     def _starts_at(self, key: Hashable) -> float:
         line = self._lines[key]
@@ -190,7 +190,7 @@ class Batcher:
         if line.is_alone or self.limits.max_batch_size == 1:
             return Reason.ALONE
         if size >= largest:
-            return Reason.FULL
+            return Reason.FULL if largest == self.limits.max_batch_size else Reason.MEMORY
         if line.ranks[chosen.places].min() <= URGENT:
             return Reason.URGENT
         if size < len(line):

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
+from batching.memory import MemoryModel
+
 #: Clean batches after which a size cut by an out-of-memory grows by one again. Slow on purpose: every
 #: further out-of-memory costs a failed engine call (additive increase, multiplicative decrease).
 CLEAN_BATCHES_TO_GROW = 50
@@ -50,7 +52,8 @@ class Limits:
 
 
 class SizeCap:
-    """The largest batch that memory seems to allow, for each key: halved by an out-of-memory, regrown slowly.
+    """The largest batch that memory seems to allow, for each key: halved by an out-of-memory, regrown slowly,
+    and never more than `memory` knows to fit.
 
     What must not share a batch need not take the same memory: a beam of five decodes five times as many rows
     as a beam of one. Not thread-safe.
@@ -60,16 +63,19 @@ class SizeCap:
         self._ceiling = max_batch_size
         #: Of those keys that are below the ceiling; the one that was cut longest ago comes first.
         self._cut: OrderedDict[Hashable, _Cut] = OrderedDict()
+        self.memory = MemoryModel()
         self.size = max_batch_size
         """Of the key that ran last: the best guess for the next."""
 
-    def of(self, key: Hashable) -> int:
-        """The largest batch of this key."""
-        return self._cut[key].size if key in self._cut else self._ceiling
+    def of(self, key: Hashable, longest: float = 0.0) -> int:
+        """The largest batch of this key with items of up to `longest` seconds of audio."""
+        cut = self._cut[key].size if key in self._cut else self._ceiling
+        return int(min(cut, self.memory.most(key, longest)))
 
     def shrink(self, key: Hashable, failed_size: int) -> None:
         """A batch of `failed_size` did not fit."""
-        self._cut[key] = _Cut(max(1, min(self.of(key), failed_size // 2)))
+        cut = self._cut[key].size if key in self._cut else self._ceiling
+        self._cut[key] = _Cut(max(1, min(cut, failed_size // 2)))
         self._cut.move_to_end(key)
         if len(self._cut) > MOST_CUT:
             self._cut.popitem(last=False)

@@ -28,6 +28,7 @@ from protocol.wire import decode_request
 from workers.engine.base import Engine, Outcome, Row
 from workers.engine.isolation import run_isolated
 from workers.engine.models import Models, Tell
+from workers.engine.spent import Spent
 from workers.fast_json import dumps, loads
 from workers.payloads import NOTHING_BEFORE, Fetched, Payloads
 from workers.prepared import Order, Prepared
@@ -78,6 +79,7 @@ class Host:
         self._payloads = Payloads(settings.redis_url, patience=settings.batch_timeout / 2)
         # What is ahead has time, and is asked for again when its batch runs.
         self._payloads_ahead = Payloads(settings.redis_url, patience=0.0)
+        self._spent = Spent()
         self._prepared = Prepared(self._prepare_ahead)
         self.expect = self._prepared.expect
 
@@ -116,6 +118,7 @@ class Host:
             if progress is not None and position in rows:
                 rows[position] = replace(rows[position], progress=progress)
         prepared_at = time.monotonic()
+        self._spent.begin()
         report = run_isolated(engine, list(rows.values()))
         ended_at = time.monotonic()
         outcomes.update(zip(rows, report.outcomes, strict=True))
@@ -128,6 +131,7 @@ class Host:
             "engine": ended_at - prepared_at,
             "engine_calls": report.engine_calls,
             "out_of_memory_at": report.out_of_memory_at,
+            "memory": self._spent.end(),
             "outcomes": [
                 encode_outcome(request, outcomes[position], turns_before=_turns(found), model=engine.model)
                 for position, (request, found) in enumerate(zip(requests, fetched, strict=True))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 from batching.batch import Batch
+from batching.memory import Memory
 from workers.idleness import Idleness
 from workers.metrics import Metrics
 from workers.pace import Pace
@@ -56,6 +58,8 @@ class Learning:
         self._pace.ran(outcomes, self.batch_seconds)
         if not self._dynamic:
             return
+        if report["memory"] is not None:
+            self._remember(run.batch, report)
         if report["out_of_memory_at"] is None:
             self._waiting.cap.ran_clean(run.batch.key)
         else:
@@ -71,7 +75,15 @@ class Learning:
             self._waiting.ran(run.batch, report["engine"])
         self.metrics.ran(run, report, gap=gap, ended_at=now)
         terms = self._waiting.terms(run.batch.key)
-        self.metrics.knows(cap=self._waiting.cap.of(run.batch.key), rate=self.rate, terms=terms)
+        cap = self._waiting.cap
+        self.metrics.knows(cap=cap.of(run.batch.key), rate=self.rate, terms=terms, free=cap.memory.free or 0)
+
+    def _remember(self, batch: Batch, report: dict[str, Any]) -> None:
+        """What the batch took of the memory, unless it was run in pieces, and what there is now."""
+        spent = Memory(**report["memory"])
+        if report["engine_calls"] != 1:
+            spent = replace(spent, taken=None)
+        self._waiting.cap.memory.ran(batch.key, spent, size=len(batch), longest=batch.longest)
 
     def _shrink(self, run: Run, failed_size: int) -> None:
         self._waiting.cap.shrink(run.batch.key, failed_size)

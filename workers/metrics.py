@@ -66,6 +66,7 @@ class Metrics:
         self._late = counter("late", "Requests that missed their deadline, and what was done", "action")
         self._splits = counter("oom_split", "Batches split because memory did not suffice")
         self._cap = gauge("batch_cap", "Most requests in a batch that memory seems to allow")
+        self._free = gauge("memory_free_bytes", "What the next batch could take of the device's memory")
         self._isolated = counter("poison_isolated", "Requests that failed alone so that their batch did not")
         self._ahead = counter("prepared_ahead", "Requests that were ready before their batch began")
         self._terms = gauge("latency_model_seconds", "What the next batch is expected to cost", "term")
@@ -109,9 +110,13 @@ class Metrics:
         self._ready.set(ready)
         self._held.set(ready + running)
 
-    def knows(self, *, cap: int, rate: float | None, terms: tuple[float, ...] | None) -> None:
-        """What the worker has learnt: the size that fits, its pace, the terms of the latest batch's key."""
+    def knows(self, *, cap: int, rate: float | None, terms: tuple[float, ...] | None, free: int = 0) -> None:
+        """What the worker has learnt: the size that fits, its pace, the terms of the latest batch's key.
+
+        `free` is in bytes.
+        """
         self._cap.set(cap)
+        self._free.set(free)
         self._rate.set(rate or 0.0)
         for name, value in zip(TERMS, terms or (), strict=False):
             self._terms.labels(name).set(value)

@@ -31,6 +31,7 @@ def all_failed(batch: dict[str, Any], error: TranscriptionError, seconds: float)
         "engine": 0.0,
         "engine_calls": 0,
         "out_of_memory_at": None,
+        "memory": None,
         "outcomes": [_encode_error(error) for _ in batch["requests"]],
     }
 

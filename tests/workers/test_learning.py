@@ -46,6 +46,7 @@ def report(size: int, *, engine: float = 1.0, memory: int | None = None, **field
         "engine": engine,
         "engine_calls": 1,
         "out_of_memory_at": memory,
+        "memory": None,
         "ahead": 0,
         "outcomes": outcomes,
         **fields,
@@ -104,6 +105,21 @@ def test_memory_is_remembered(dynamic: bool, size: int) -> None:
     knows, waiting = learning(dynamic_batching=dynamic)
     knows.ran(run(work("a", 2.0)), report(1, memory=5), outcomes=1)
     assert waiting.cap.size == size
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "calls", "size"), [(True, 1, 4), (True, 2, 8), (False, 1, 8)], ids=["one", "pieces", "fixed"]
+)
+def test_next_batch_fits_into_what_is_free(dynamic: bool, calls: int, size: int) -> None:
+    """Two took 100 bytes of which 225 are free; of a batch in pieces nobody knows what it took."""
+    learns, waiting = learning(max_batch_size=8, dynamic_batching=dynamic)
+    spent = {"taken": 100, "free": 225}
+    learns.ran(
+        run(work("a", 2.0), work("b", 2.0)),
+        report(2) | {"memory": spent, "engine_calls": calls},
+        outcomes=2,
+    )
+    assert (waiting.cap.of("key"), waiting.cap.size) == (size, size)
 
 
 def test_next_batch_of_a_key_that_ran_out_is_smaller() -> None:
