@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -85,6 +86,30 @@ class Shipped:
         """The batcher learns how long it took."""
         if self._running is not None:
             self._batcher.ran(self._running, ended_at - started_at)
+
+
+class Claiming(Shipped):
+    """The same in a worker, which sees what it holds: up to `most` items, claimed as they came."""
+
+    def __init__(self, largest: int, most: int, *, calibration: Sequence[Ran] = ()) -> None:
+        super().__init__(largest, calibration=calibration)
+        self._most = most
+        self._queue: deque[Item] = deque()
+
+    def add(self, item: Item) -> None:
+        """It waits in the queue, unless there is room for it."""
+        self._queue.append(item)
+        self._claim()
+
+    def take(self, now: float, /) -> Members:
+        """As ever; what then has room is claimed for the next time."""
+        members = super().take(now)
+        self._claim()
+        return members
+
+    def _claim(self) -> None:
+        while self._queue and len(self._batcher) < self._most:
+            super().add(self._queue.popleft())
 
 
 def calibration(cost: Cost, largest: int, lengths: Sequence[float] = (0.0,)) -> list[Ran]:

@@ -9,8 +9,9 @@ from batching.item import Item
 from bench.simulation.arrivals import LONGEST, SHORTEST, as_items, bursts, poisson, speech_lengths
 from bench.simulation.contest import LARGEST, POLICIES
 from bench.simulation.cost import Linear, Padded
-from bench.simulation.policy import Members, Shipped
+from bench.simulation.policy import Claiming, Members, Shipped
 from bench.simulation.simulator import BrokenPolicy, Run, simulate
+from bench.simulation.studies.lengths import calibrated
 from bench.simulation.summary import summary_of
 
 COST = Linear(base=0.1, each=0.01)
@@ -32,6 +33,16 @@ def test_shipped_batcher_is_woken_at_the_end_of_its_window() -> None:
     """A lone item waits for the window of the settings, in simulated time."""
     run = simulate(Shipped(4, smallest=2, window=0.5), at(1.0), COST)
     assert run.ended_at.tolist() == pytest.approx([1.0 + 0.5 + 0.11])
+
+
+@pytest.mark.parametrize(("most", "first"), [(2, [0]), (3, [0, 2])])
+def test_worker_chooses_among_what_it_holds(most: int, first: list[int]) -> None:
+    """The third, as short as the first, runs with it if it has been claimed when the engine is free."""
+    policy = Claiming(2, most, calibration=calibrated(2))
+    for item in as_items(np.zeros(3), np.array([1.0, 30.0, 1.0])):
+        policy.add(item)
+    assert [item.id for item in policy.take(0.0)] == first
+    assert {item.id for item in (*policy.take(0.0), *policy.take(0.0))} == {0, 1, 2} - set(first)
 
 
 def test_padding_costs_what_the_longest_does() -> None:
