@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import product
 from typing import Any
@@ -26,29 +26,29 @@ def as_json(found: Study) -> dict[str, Any]:
     return {"cost": asdict(WHISPER), "max_batch_size": LARGEST, **asdict(found), "targets": reached}
 
 
-def tables_of(found: Study) -> Iterator[RenderableType]:
-    """Everything worth showing, top to bottom."""
+def tables_of(found: Study, *, wide: bool = False) -> Iterator[RenderableType]:
+    """Everything worth showing, top to bottom; if `wide`, mean and quantiles share a table."""
     seeds = ", ".join(str(seed) for seed in found.seeds)
     yield (
         f"{WHISPER.base * 1000:.0f} + {WHISPER.each * 1000:.0f}·n ms for a batch of n, n up to {LARGEST};"
         f" {found.items} requests for each of the seeds {seeds}.\n"
         "Latencies in ms, from enqueued to the end of the batch; – where the queue grows without end."
     )
-    for figure in ("mean", "p50", "p99"):
-        yield _latencies(f"Independent requests: {figure} by load", found.poisson, figure)
+    for figures in _figures("mean", "p50", "p99", wide=wide):
+        yield _latencies(f"Independent requests: {figures} by load", found.poisson, figures)
     for load, table in found.bursts.items():
         yield _latencies(f"Bursts of four, load {load}: mean by gap in seconds", table, "mean")
-    for figure in ("mean", "p99"):
-        yield _latencies(f"Lengths of 1 to 30 s: {figure} by load of FIFO", found.lengths, figure)
+    for figures in _figures("mean", "p99", wide=wide):
+        yield _latencies(f"Lengths of 1 to 30 s: {figures} by load of FIFO", found.lengths, figures)
     for objectives, served in found.deadlines.items():
         yield _shares(f"Deadlines of {objectives}: in time by load", served)
-    yield from _by_class(found)
+    yield from _by_class(found, _figures("mean", "p99", wide=wide))
     yield _fairness(found)
     for count, ways in found.engines.items():
-        for figure in ("mean", "p99"):
-            yield _latencies(f"{count} engines on one queue: {figure} by load", ways, figure)
-    for figure in ("mean", "p99"):
-        yield _latencies(f"Audio decoded first, 30 ms each: {figure} by load", found.overlap, figure)
+        for figures in _figures("mean", "p99", wide=wide):
+            yield _latencies(f"{count} engines on one queue: {figures} by load", ways, figures)
+    for figures in _figures("mean", "p99", wide=wide):
+        yield _latencies(f"Audio decoded first, 30 ms each: {figures} by load", found.overlap, figures)
     yield _distances(found)
     yield _estimates(found)
     yield (
@@ -76,15 +76,21 @@ def in_markdown(part: RenderableType) -> RenderableType:
     return part
 
 
-def _latencies(title: str, table: Mapping[str, Mapping[float, Summary]], figure: str) -> Table:
+def _figures(*names: str, wide: bool) -> Sequence[str]:
+    """What a table shows of latencies, for each table: one figure, or several with slashes between."""
+    return [" / ".join(names)] if wide else names
+
+
+def _latencies(title: str, table: Mapping[str, Mapping[float, Summary]], figures: str) -> Table:
     shown = _table(title, "policy", *(f"{column:g}" for column in next(iter(table.values()))))
     for name, summaries in table.items():
-        shown.add_row(name, *(_milliseconds(summary, figure) for summary in summaries.values()))
+        shown.add_row(name, *(_milliseconds(summary, figures) for summary in summaries.values()))
     return shown
 
 
-def _milliseconds(summary: Summary, figure: str) -> str:
-    return f"{getattr(summary, figure) * 1000:.0f}" if summary.stable else "–"
+def _milliseconds(summary: Summary, figures: str) -> str:
+    shown = [f"{getattr(summary, figure) * 1000:.0f}" for figure in figures.split(" / ")]
+    return " / ".join(shown) if summary.stable else "–"
 
 
 def _shares(title: str, served: Mapping[str, Mapping[float, Served]]) -> Table:
@@ -94,13 +100,13 @@ def _shares(title: str, served: Mapping[str, Mapping[float, Served]]) -> Table:
     return shown
 
 
-def _by_class(found: Study) -> Iterator[Table]:
-    for name, figure in product(("urgent", "background"), ("mean", "p99")):
+def _by_class(found: Study, shown: Sequence[str]) -> Iterator[Table]:
+    for name, figures in product(("urgent", "background"), shown):
         summaries = {
             policy: {load: getattr(both, name) for load, both in by_load.items()}
             for policy, by_load in found.urgent.items()
         }
-        yield _latencies(f"One in ten urgent: {figure} of the {name} by load", summaries, figure)
+        yield _latencies(f"One in ten urgent: {figures} of the {name} by load", summaries, figures)
 
 
 def _fairness(found: Study) -> Table:

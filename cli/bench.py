@@ -251,7 +251,7 @@ def policy(
         typer.echo(json.dumps(whole(found), indent=2))
         return
     console = Console(markup=False, highlight=False, width=200 if markdown else None)
-    for part in tables_of(found):
+    for part in tables_of(found, wide=markdown):
         console.print(in_markdown(part) if markdown else part)
 
 
