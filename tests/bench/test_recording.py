@@ -18,7 +18,7 @@ def check(found: Found) -> None:
     """What holds for every length."""
     assert (found.segments, found.failures) == (found.sentences, 0)
     assert found.beyond_engine_max <= RESOLUTION
-    assert found.start_error_median <= RESOLUTION
+    assert found.start_error_max <= RESOLUTION
     assert found.texts_exact >= 0.9 * found.sentences - 1
 
 

@@ -186,6 +186,21 @@ def test_a_soft_beginning_belongs_to_the_word() -> None:
     assert abs(onset(sound, (begins + 1_600) // FRAME) - begins) <= SAMPLE_RATE * 0.004
 
 
+def test_a_closed_mouth_is_no_pause() -> None:
+    """As before the t in *the train*: 60 ms of silence inside the first word, and more of it after them."""
+    begins, sound = SAMPLE_RATE, noise(-80, 2.0)
+    sound[begins:] += noise(-30, 2.0, seed=2)[begins:]
+    sound[begins + 1_600 : begins + 2_560] = 0
+    assert abs(onset(sound, (begins + 1_600) // FRAME) - begins) <= SAMPLE_RATE * 0.004
+
+
+def test_a_pause_that_was_cut_is_one_still() -> None:
+    """An audio segment that begins 60 ms before speech, since half of a short pause went to the one before."""
+    begins, sound = 960, noise(-60, 1.0)
+    sound[begins:] += noise(-20, 1.0, seed=2)[begins:]
+    assert abs(onset(sound, begins // FRAME + 2) - begins) <= SAMPLE_RATE * 0.004
+
+
 def test_without_a_pause_the_onset_is_what_the_detector_says() -> None:
     """There is nothing to go by."""
     assert onset(noise(-20, 1.0), 5) == 5 * FRAME
