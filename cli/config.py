@@ -14,7 +14,13 @@ from rich.table import Column, Table
 from cli.exits import Exit, ended
 from workers.settings import Loaded, SettingsError, load
 
-app = typer.Typer(name="config", help="Show what is set, and where.", no_args_is_help=True)
+app = typer.Typer(
+    name="config",
+    help="Show what is set, and where.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,  # `segue` itself does that
+)
 
 
 @app.callback()
@@ -30,7 +36,10 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the settings a worker started here would have; exit with 2 if any is wrong."""
+    """Print the settings a worker started here would have.
+
+    Exit status 2 if any is wrong: every mistake is named, with where it was made.
+    """
     try:
         loaded = load(config, flags={}, environ=os.environ)
     except SettingsError as error:

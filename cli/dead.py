@@ -20,6 +20,7 @@ app = typer.Typer(
     cls=Verbs,
     no_args_is_help=True,
     rich_markup_mode=None,
+    add_completion=False,  # `segue` itself does that
     help="Look at what did not come through: requests that took their engine down again and again, which are"
     " kept for a week with their audio, and messages that no worker understood.",
 )
@@ -49,7 +50,10 @@ def list_all(as_json: AsJson = False, redis_url: RedisUrl = None) -> None:
 
 @app.command()
 def show(name: Annotated[str, typer.Argument(metavar="NAME")], redis_url: RedisUrl = None) -> None:
-    """Show one of them whole, as JSON: why it is here, and the message as it was sent, without its audio."""
+    """Show one of them whole, as JSON.
+
+    Why it is here, and the message as it was sent, without its audio.
+    """
     with _dead_ones(redis_url) as kept:
         typer.echo(json.dumps(_described(kept.show(name)), indent=2))
 
@@ -65,7 +69,10 @@ def retry(names: Names, redis_url: RedisUrl = None) -> None:
 
 @app.command()
 def drop(names: Names, redis_url: RedisUrl = None) -> None:
-    """Forget them, with their audio; what whoever submitted them is told stays as it is."""
+    """Forget them, with their audio.
+
+    What whoever submitted them is told stays as it is.
+    """
     with _dead_ones(redis_url) as kept:
         for name in names:
             kept.drop(name)

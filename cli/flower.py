@@ -19,9 +19,9 @@ AUTH_OPTIONS = ("basic_auth", "auth")
 
 def flower(
     context: typer.Context,
-    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    address: Annotated[str, typer.Option(help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535, metavar="PORT")
     ] = 5555,
     redis_url: Annotated[str | None, typer.Option(help="Where Redis is.", metavar="URL")] = None,
 ) -> None:

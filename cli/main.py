@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import flower, requests, up, worker
+from cli import flower, lookup, transcribe, up, worker
 from cli.demo.command import demo
 from cli.exits import Verbs
 from cli.wishes import WhisperSpelling
@@ -49,15 +49,15 @@ for verb in (
     worker.worker,
     flower.flower,
     zmq,
-    requests.transcribe,
-    requests.submit,
-    requests.status,
-    requests.result,
-    requests.cancel,
-    requests.queue,
+    transcribe.transcribe,
+    transcribe.submit,
+    lookup.status,
+    lookup.result,
+    lookup.cancel,
+    lookup.queue,
 ):
     takes_more = verb in (worker.worker, flower.flower)
-    takes_wishes = verb in (requests.transcribe, requests.submit)
+    takes_wishes = verb in (transcribe.transcribe, transcribe.submit)
     app.command(
         cls=WhisperSpelling if takes_wishes else None, context_settings=_ANY if takes_more else _SPELLING
     )(verb)
@@ -82,7 +82,7 @@ def dead(context: typer.Context) -> None:
 @app.command(context_settings=_ANY, add_help_option=False)
 def bench(context: typer.Context) -> None:
     """Compare and measure, on this machine: `segue bench`."""
-    from cli.bench import app as verbs
+    from cli.bench.command import app as verbs
 
     verbs(context.args, prog_name="segue bench")
 

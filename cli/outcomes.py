@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import typer
 
@@ -28,42 +30,48 @@ ASK_AFTER_SECONDS = 10.0
 Seen = TypeVar("Seen")
 
 
-def collect(
-    entries: Sequence[tuple[str, Ticket | RecordingTicket | TranscriptionError]],
-    output: Output,
-    timeout: float | None,
-    redis_url: str | None,
-    *,
-    begun_here: bool = True,
-) -> None:
+Left: TypeAlias = "deque[tuple[str, Ticket | RecordingTicket | TranscriptionError]]"
+"""What has not been shown yet, by name, in order."""
+
+
+def collect(left: Left, output: Output, timeout: float | None, redis_url: str | None) -> None:
     """Put each outcome where it belongs, in order, as soon as it and all before it are there.
 
-    If the wait ends early, requests go on; recordings that were `begun_here` do not.
+    What is shown is `left` no longer; see `told_what_goes_on`.
     """
     give_up_at = float("inf") if timeout is None else time.monotonic() + timeout
-    places = output.places([name for name, _ in entries])
+    places = output.places([name for name, _ in left])
     failed = False
-    done = 0
+    with progress(len(left)) as bar:
+        for place in places:
+            name, entry = left[0]
+            if isinstance(entry, TranscriptionError):
+                outcome: Transcript | TranscriptionError = entry
+            else:
+                look = partial(_result, entry, partial(bar.tell, name))
+                outcome = patiently(look, give_up_at, redis_url)
+            failed |= output.show(name, place, outcome, failures(entry))
+            failed |= is_partial(name, entry, outcome)
+            left.popleft()
+            bar.advance()
+    if failed:
+        raise typer.Exit(Exit.FAILED)
+
+
+@contextmanager
+def told_what_goes_on(left: Left, *, begun_here: bool = True) -> Iterator[None]:
+    """Whoever ends this early, by Ctrl-C or for want of time, is told how to ask for what is left.
+
+    Requests go on; recordings that were `begun_here` do not.
+    """
     try:
-        with progress(len(entries)) as bar:
-            for (name, entry), place in zip(entries, places, strict=True):
-                if isinstance(entry, TranscriptionError):
-                    outcome: Transcript | TranscriptionError = entry
-                else:
-                    look = partial(_result, entry, partial(bar.tell, name))
-                    outcome = patiently(look, give_up_at, redis_url)
-                failed |= output.show(name, place, outcome, failures(entry))
-                failed |= is_partial(name, entry, outcome)
-                done += 1
-                bar.advance()
-    except (ResultTimeout, NoWorker, KeyboardInterrupt):
-        for name, entry in entries[done:]:
+        yield
+    except (ResultTimeout, NoWorker, QueueUnreachable, KeyboardInterrupt):
+        for name, entry in left:
             if isinstance(entry, TranscriptionError) or (begun_here and give_up(name, entry)):
                 continue
             complain(f"{name}: goes on as request {entry.request_id}")
         raise
-    if failed:
-        raise typer.Exit(Exit.FAILED)
 
 
 def enqueue_rest(

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cli.exits import Exit, complain, ended
 from protocol.errors import Overloaded, TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH, write
 from protocol.transcript import Transcript
 from protocol.wire import encode_transcript
+
+if TYPE_CHECKING:
+    from producer import RecordingTicket, Ticket
 
 
 class Form(StrEnum):
@@ -132,6 +135,18 @@ def _key(folder: Path, stem: str, suffix: str) -> str:
     return os.path.abspath(folder / (stem + suffix)).casefold()
 
 
+def show_submitted(name: str, entry: Ticket | RecordingTicket | TranscriptionError, *, as_json: bool) -> None:
+    """Print the id of what was submitted; what was refused is named on standard error, and in JSON."""
+    if isinstance(entry, TranscriptionError):
+        complain(f"{name}: {entry}")
+        if as_json:
+            print(json.dumps({"input": name, "error": _described(entry)}, ensure_ascii=False), flush=True)
+        return
+    request_id = entry.request_id
+    line = json.dumps({"input": name, "request_id": request_id}, ensure_ascii=False)
+    print(line if as_json else request_id, flush=True)
+
+
 def _line(
     name: str,
     place: Path | None,
@@ -144,13 +159,14 @@ def _line(
     if isinstance(outcome, Transcript):
         line |= encode_transcript(outcome)
     else:
-        line["error"] = {
-            "code": outcome.code,
-            "message": outcome.message,
-            "retryable": outcome.retryable,
-        }
-        if isinstance(outcome, Overloaded):
-            line["error"]["retry_after"] = outcome.retry_after
+        line["error"] = _described(outcome)
     if failures is not None:
         line["failures"] = failures
     return json.dumps(line, ensure_ascii=False)
+
+
+def _described(error: TranscriptionError) -> dict[str, Any]:
+    described: dict[str, Any] = {"code": error.code, "message": error.message, "retryable": error.retryable}
+    if isinstance(error, Overloaded):
+        described["retry_after"] = error.retry_after
+    return described

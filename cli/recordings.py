@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 
 from cli.exits import complain
+from protocol.errors import QueueUnreachable
 from protocol.request import MAX_SECONDS
 from protocol.transcript import Status, Transcript
 
@@ -109,8 +110,12 @@ def give_up(name: str, entry: object) -> bool:
 
     if not isinstance(entry, RecordingTicket):
         return False
-    complain(f"{name}: cancelled at {shown(entry.progress)}")
-    entry.cancel()
+    try:
+        entry.cancel()
+    except QueueUnreachable:
+        complain(f"{name}: left at {shown(entry.progress)}, as recording {entry.request_id}")
+    else:
+        complain(f"{name}: cancelled at {shown(entry.progress)}")
     return True
 
 

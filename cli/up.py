@@ -55,9 +55,12 @@ class Place:
 
 def up(
     model: Annotated[
-        str | None, typer.Option(help="As for `segue worker`; demo is the small packaged one.")
+        str | None,
+        typer.Option(help="As for `segue worker`; demo is the small packaged one.", metavar="MODEL"),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML or TOML file with settings.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML or TOML file with settings.", metavar="FILE")
+    ] = None,
     redis_url: Annotated[
         str | None,
         typer.Option(help="A Redis that is there; else REDIS_URL, else one is started.", metavar="URL"),

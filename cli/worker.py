@@ -19,20 +19,29 @@ if TYPE_CHECKING:
 def worker(
     context: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="YAML or TOML file with settings; `segue config check` explains it.")
+        Path | None,
+        typer.Option(
+            help="YAML or TOML file with settings; `segue config check` explains it.", metavar="FILE"
+        ),
     ] = None,
     redis_url: Annotated[str | None, typer.Option(help="Where Redis is.", metavar="URL")] = None,
-    engine: Annotated[str | None, typer.Option(help="What transcribes: faster-whisper or fake.")] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="What transcribes: faster-whisper, torch or fake.", metavar="NAME")
+    ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A size such as small, a hub id, a folder, or demo for the packaged one."),
+        typer.Option(
+            help="A size such as small, a hub id, a folder, or demo for the packaged one.", metavar="MODEL"
+        ),
     ] = None,
     models: Annotated[
         str | None,
         typer.Option(help="Several, by the names that requests may ask for.", metavar="NAME=MODEL,…"),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
-    compute_type: Annotated[str | None, typer.Option(help="auto, float32, int8_float16, …")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.", metavar="NAME")] = None,
+    compute_type: Annotated[
+        str | None, typer.Option(help="auto, float32, int8_float16, …", metavar="TYPE")
+    ] = None,
     batching_enabled: Annotated[
         bool | None, typer.Option("--batching-enabled/--no-batching", help="Or one by one.")
     ] = None,
@@ -48,7 +57,9 @@ def worker(
     metrics_address: Annotated[
         str | None, typer.Option(help="Where Prometheus may ask: 127.0.0.1:9090.", metavar="HOST:PORT")
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.", metavar="LEVEL")
+    ] = None,
 ) -> None:
     """Run a worker: Redis in, batches through the engine, Redis out.
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import typer
 
-from cli import bench, config, dead, main
+from cli import config, dead, main
+from cli.bench import command as bench
 from protocol.errors import BY_NAME, TranscriptionError
 from tests.documents import ROOT, blocks, ours, pages, prose, shown, words_typed
 

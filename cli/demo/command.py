@@ -10,8 +10,12 @@ import typer
 
 def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
-    segments: Annotated[int, typer.Option(help="Audio segments to transcribe, in each run.", min=1)] = 240,
-    producers: Annotated[int, typer.Option(help="Processes that submit them.", min=1, max=32)] = 3,
+    segments: Annotated[
+        int, typer.Option(help="Audio segments to transcribe, in each run.", min=1, metavar="N")
+    ] = 240,
+    producers: Annotated[
+        int, typer.Option(help="Processes that submit them.", min=1, max=32, metavar="N")
+    ] = 3,
     keep: Annotated[bool, typer.Option(help="Go on at the end, to look at Flower, until Enter.")] = False,
 ) -> None:
     """See all of it work on this machine, in about a minute.

@@ -12,9 +12,9 @@ from cli.flower import is_loopback
 
 
 def zmq(
-    address: Annotated[str, typer.Option(help="IP address to listen on.")] = "127.0.0.1",
+    address: Annotated[str, typer.Option(help="IP address to listen on.", metavar="HOST")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535, metavar="PORT")
     ] = 5800,
     public: Annotated[
         bool, typer.Option("--public", help="Allow an address that other machines can reach.")

@@ -50,6 +50,13 @@ def segue(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+
+
 def test_help_loads_nothing_heavy() -> None:
     """Who asks for help gets it at once: no verb's libraries are loaded before the verb runs."""
     script = f"""if True:
@@ -69,9 +76,18 @@ def test_help_names_every_verb_and_exit_status() -> None:
         assert status in " ".join(shown.split())
 
 
-def test_no_first_sentence_is_cut_off() -> None:
-    """Every verb says in one whole line what it is for."""
-    assert "..." not in segue("--help").stdout.partition("Commands:")[2]
+@pytest.mark.parametrize("family", ["", "bench", "config", "dead"])
+def test_no_first_sentence_is_cut_off(family: str, narrow: None) -> None:
+    """Every verb says in one whole line what it is for, on 80 columns too."""
+    shown = segue(*family.split(), "--help").stdout
+    assert "Commands:" in shown
+    assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("family", ["bench", "config", "dead"])
+def test_only_segue_itself_installs_completion(family: str) -> None:
+    """A family of verbs is no program that a shell could complete."""
+    assert "--install-completion" not in segue(family, "--help").stdout
 
 
 @pytest.mark.parametrize(
@@ -171,15 +187,19 @@ def test_a_shell_can_complete(typed: str, completed: str, monkeypatch: pytest.Mo
     assert "complete" in segue("--show-completion", "bash").stdout
 
 
-@pytest.mark.parametrize(
-    "verb", ["", "up", "transcribe", "submit", "status", "result", "cancel", "queue", "worker"]
-)
-def test_help_fits_a_terminal(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No line is longer than 80 columns."""
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
-    shown = segue(*filter(None, [verb]), "--help").stdout
+VERBS = "demo up worker flower zmq transcribe submit status result cancel queue".split()
+FAMILIES = [
+    *("config check", "dead list", "dead show", "dead retry", "dead drop"),
+    *("bench engine", "bench faults", "bench policy", "bench queue", "bench recording"),
+]
+
+
+@pytest.mark.parametrize("verb", ["", "config", "dead", "bench", *VERBS, *FAMILIES])
+def test_help_fits_a_terminal(verb: str, narrow: None) -> None:
+    """No line is longer than 80 columns, and no frame is around them."""
+    shown = segue(*verb.split(), "--help").stdout
     assert max(map(len, shown.splitlines())) <= 80
+    assert "╭" not in shown
 
 
 @pytest.mark.parametrize("verb", [["queue"], ["status", "some-id"], ["result", "some-id"]])

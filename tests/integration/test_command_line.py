@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ import redis
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from protocol.routing import QUEUE
+from protocol.routing import LIMITS, QUEUE
 from tests.integration.conftest import StartWorker
 from workers.demo import speech
 
@@ -195,19 +197,64 @@ def listen() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_interrupted_ends_with_130(redis_client: redis.Redis) -> None:
-    """Ctrl-C while it waits: no traceback, and the id of what goes on is there to ask again with."""
-    command = [sys.executable, "-m", "cli.main", "transcribe", FILES[0], "--priority", "urgent"]
-    waiting = subprocess.Popen(
-        command,
+@contextmanager
+def listening_to(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A `segue` of its own that hears Ctrl-C; it is over when the context is."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *arguments],
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ},
         preexec_fn=listen,  # noqa: PLW1509 - what it calls needs no lock
-    )
-    while not redis_client.rpop(QUEUE):
-        assert waiting.poll() is None
-    waiting.send_signal(signal.SIGINT)
-    _, said = waiting.communicate(timeout=60)
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ids_of(queued: Sequence[bytes | str]) -> list[str]:
+    """The request ids of messages, in the order in which they were sent."""
+    return [json.loads(message)["headers"]["id"] for message in reversed(queued)]
+
+
+def test_interrupted_ends_with_130(redis_client: redis.Redis) -> None:
+    """Ctrl-C while it waits: no traceback, and the ids of what goes on are there to ask again with."""
+    with listening_to("transcribe", *FILES[:2], "--priority", "urgent") as waiting:
+        while redis_client.llen(QUEUE) < 2:
+            assert waiting.poll() is None
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
+    ids = ids_of(redis_client.lrange(QUEUE, 0, -1))
+    told = [f"segue: {name}: goes on as request {one}" for name, one in zip(FILES, ids, strict=False)]
+    assert (waiting.returncode, said.splitlines()) == (130, told)
+
+
+def test_interrupted_before_all_is_sent_names_what_was(redis_client: redis.Redis) -> None:
+    """Ctrl-C while it waits for room: two have been sent, and their ids are not lost."""
+    redis_client.hset(LIMITS, "requests", "2")
+    with listening_to("transcribe", *FILES, "--priority", "urgent") as waiting:
+        while redis_client.llen(QUEUE) < 2:
+            assert waiting.poll() is None
+        waiting.send_signal(signal.SIGINT)
+        _, said = waiting.communicate(timeout=60)
     assert waiting.returncode == 130
-    assert "Traceback" not in said
+    assert [line.rpartition(" ")[2] for line in said.splitlines()] == ids_of(
+        redis_client.lrange(QUEUE, 0, -1)
+    )
+
+
+def test_json_for_programs(no_audio: str) -> None:
+    """With --json every verb prints an object for each input or id; what failed has its error."""
+    submitted = segue("submit", FILES[0], no_audio, "--json")
+    first, second = map(json.loads, submitted.stdout.splitlines())
+    request_id = first["request_id"]
+    assert first == {"input": FILES[0], "request_id": request_id}
+    assert (second["input"], second["error"]["code"]) == (no_audio, "UNSUPPORTED_FORMAT")
+    assert submitted.exit_code == 1
+    assert json.loads(segue("queue", "--json").stdout) == {"urgent": 0, "normal": 1, "bulk": 0}
+    queued = {"request_id": request_id, "status": "queued"}
+    assert json.loads(segue("status", request_id, "--json").stdout) == queued
+    cancelled = {"request_id": request_id, "status": "cancelled"}
+    assert json.loads(segue("cancel", request_id, "--json").stdout) == cancelled

@@ -195,7 +195,7 @@ def test_a_closed_mouth_is_no_pause() -> None:
 
 
 def test_a_pause_that_was_cut_is_one_still() -> None:
-    """An audio segment that begins 60 ms before speech, since half of a short pause went to the one before."""
+    """An audio segment that begins 60 ms before speech: half of a short pause went to the one before."""
     begins, sound = 960, noise(-60, 1.0)
     sound[begins:] += noise(-20, 1.0, seed=2)[begins:]
     assert abs(onset(sound, begins // FRAME + 2) - begins) <= SAMPLE_RATE * 0.004

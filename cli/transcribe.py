@@ -1,28 +1,30 @@
-"""The verbs of a producer: transcribe, submit, status, result, cancel, queue."""
+"""The verbs that take sound: transcribe and submit."""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.connecting import client_of
 from cli.exits import Exit, complain
 from cli.inputs import find
-from cli.outcomes import collect, enqueue_rest
-from cli.outputs import Form, Output
-from cli.recordings import Cutting, SegmentSeconds, Split, Splits, look_up
+from cli.interrupts import interrupts_wait
+from cli.options import Folder, JsonLines, LineCount, LineWidth, RedisUrl, Written
+from cli.outcomes import Left, collect, enqueue_rest, told_what_goes_on
+from cli.outputs import Form, Output, show_submitted
+from cli.recordings import Cutting, SegmentSeconds, Split, Splits
 from cli.sending import Sender
 from cli.wishes import Wishes, takes_wishes
 from protocol.errors import TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
 from protocol.request import MAX_SECONDS, Priority, check_conversation, check_tenant
-from protocol.transcript import ON_ITS_WAY, Status
 
 if TYPE_CHECKING:
-    from producer import Client
     from producer.given import GivenForOne
 
 Files = Annotated[
@@ -33,7 +35,6 @@ Files = Annotated[
         " them and below, quoted patterns such as 'calls/**/*.wav' for what matches, - for standard input.",
     ),
 ]
-RequestIds = Annotated[list[str], typer.Argument(metavar="ID", help="As `segue submit` printed them.")]
 Urgency = Annotated[Priority, typer.Option(help="Urgent overtakes normal, normal overtakes bulk.")]
 Deadline = Annotated[
     float | None,
@@ -52,26 +53,6 @@ Tenant = Annotated[
         help="On whose behalf: of what a worker holds of one priority, tenants take turns.",
         metavar="NAME",
     ),
-]
-Written = Annotated[
-    Form,
-    typer.Option(
-        "--output-format", "--format", "-f", help="JSON is a line for each input; subtitles need a file each."
-    ),
-]
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--output-dir", "-o", help="Write a file for each input here, named after it.", metavar="DIR"
-    ),
-]
-JsonLines = Annotated[
-    bool, typer.Option("--json", help="Print a line of JSON for each input, failed ones included.")
-]
-LineWidth = Annotated[int, typer.Option(help="Columns of a line of subtitles.", min=2, metavar="N")]
-LineCount = Annotated[int, typer.Option(help="Lines of a subtitle.", min=1, metavar="N")]
-RedisUrl = Annotated[
-    str | None, typer.Option(help="Where Redis is; else REDIS_URL, else this machine.", metavar="URL")
 ]
 
 
@@ -101,8 +82,8 @@ def transcribe(
     """Transcribe audio files and print the transcripts in order.
 
     A file that fails is named on standard error and has no line of text; with --json it has its line,
-    which holds the error. If the wait ends early the requests go on: their ids are on standard error,
-    for `segue result`.
+    which holds the error. If the wait ends early, by Ctrl-C too, requests go on: their ids are on standard
+    error, for `segue result`.
     """
     given = _given(wishes, priority, deadline, conversation, tenant)
     give_up_at = _in(timeout)
@@ -113,26 +94,30 @@ def transcribe(
         max_line_width=max_line_width,
         max_line_count=max_line_count,
     )
+    left: Left = deque()
     with ExitStack() as held:
         inputs = find(files, held)
         output.prepare(len(inputs))
-        client = held.enter_context(_client(redis_url))
         sender = Sender(
-            client=client,
+            client=held.enter_context(client_of(redis_url)),
             given=given,
             cutting=Cutting(split=split, max_segment_seconds=max_segment_seconds),
             give_up_at=give_up_at,
             redis_url=redis_url,
+            sent=lambda name, entry: left.append((name, entry)),
         )
-        entries = [sender.send(one) for one in inputs]
-        left = None if timeout is None else max(0.0, give_up_at - time.monotonic())
-        collect(entries, output, left, redis_url)
+        with told_what_goes_on(left):
+            for one in inputs:
+                sender.send(one)
+            remaining = None if timeout is None else max(0.0, give_up_at - time.monotonic())
+            collect(left, output, remaining, redis_url)
 
 
 @takes_wishes
 def submit(
     files: Files,
     wishes: Wishes,
+    as_json: JsonLines = False,
     priority: Urgency = Priority.NORMAL,
     deadline: Deadline = None,
     conversation: Conversation = None,
@@ -157,94 +142,24 @@ def submit(
     given = _given(wishes, priority, deadline, conversation, tenant)
     give_up_at = _in(timeout)
     failed = False
-    with _client(redis_url) as client, ExitStack() as held:
+    with client_of(redis_url) as client, ExitStack() as held:
         sender = Sender(
             client=client,
             given=given,
             cutting=Cutting(split=split, max_segment_seconds=max_segment_seconds),
             give_up_at=give_up_at,
             redis_url=redis_url,
+            sent=partial(show_submitted, as_json=as_json),
         )
         for one in find(files, held):
             name, entry = sender.send(one)
             if not isinstance(entry, TranscriptionError):
-                typer.echo(entry.request_id)
                 entry = enqueue_rest(name, entry, give_up_at, redis_url)
-            if isinstance(entry, TranscriptionError):
-                complain(f"{name}: {entry}")
-                failed = True
+                if isinstance(entry, TranscriptionError):
+                    complain(f"{name}: {entry}")
+            failed |= isinstance(entry, TranscriptionError)
     if failed:
         raise typer.Exit(Exit.FAILED)
-
-
-def status(request_ids: RequestIds, redis_url: RedisUrl = None) -> None:
-    """Say where requests are.
-
-    One line each: the id, a tab, and the status, which is queued, batched (a worker has it),
-    running, completed, failed, cancelled, expired or unknown. The exit status is 1 if any of them will have
-    no transcript.
-    """
-    with _client(redis_url) as client:
-        found = {name: where for name, _, where in look_up(client, request_ids)}
-    for request_id in request_ids:
-        typer.echo(f"{request_id}\t{found[request_id]}")
-    if not {*found.values()} <= {Status.COMPLETED, *ON_ITS_WAY}:
-        raise typer.Exit(Exit.FAILED)
-
-
-def result(
-    request_ids: RequestIds,
-    form: Written = Form.TEXT,
-    folder: Folder = None,
-    as_json: JsonLines = False,
-    max_line_width: LineWidth = MAX_LINE_WIDTH,
-    max_line_count: LineCount = MAX_LINE_COUNT,
-    timeout: Annotated[float, typer.Option(help="How long to wait in all.", min=0, metavar="SECONDS")] = 0.0,
-    redis_url: RedisUrl = None,
-) -> None:
-    """Print transcripts of what was submitted before, recordings too."""
-    output = Output(
-        form=form,
-        folder=folder,
-        as_json=as_json,
-        max_line_width=max_line_width,
-        max_line_count=max_line_count,
-    )
-    output.prepare(len(request_ids))
-    with _client(redis_url) as client:
-        entries = [(name, ticket) for name, ticket, _ in look_up(client, request_ids)]
-        collect(entries, output, timeout, redis_url, begun_here=False)
-
-
-def cancel(request_ids: RequestIds, redis_url: RedisUrl = None) -> None:
-    """Cancel requests and recordings that still wait.
-
-    One line each: the id, a tab, and where the request is now. One that runs already goes on, since
-    its batch is others' too. The exit status is 1 if any of them could not be cancelled.
-    """
-    failed = False
-    with _client(redis_url) as client:
-        for _, ticket, _ in look_up(client, request_ids):
-            failed |= not ticket.cancel()
-            typer.echo(f"{ticket.request_id}\t{ticket.status}")
-    if failed:
-        raise typer.Exit(Exit.FAILED)
-
-
-def queue(redis_url: RedisUrl = None) -> None:
-    """Say how many requests wait in Redis, by priority.
-
-    Those that a worker holds already are not counted.
-    """
-    with _client(redis_url) as client:
-        for priority, depth in client.queue_depth().items():
-            typer.echo(f"{priority}\t{depth}")
-
-
-def _client(redis_url: str | None) -> Client:
-    from producer import Client
-
-    return Client(redis_url)
 
 
 def _in(timeout: float | None) -> float:
@@ -256,7 +171,8 @@ def _given(
     wishes: Wishes, priority: Priority, deadline: float | None, conversation: str | None, tenant: str | None
 ) -> GivenForOne:
     """What holds for every input; whatever is wrong with it is said once, before any is read."""
-    from producer.submission import check_ahead
+    with interrupts_wait():
+        from producer.submission import check_ahead
 
     given: GivenForOne = {**wishes.options(), "priority": priority}
     given |= {"deadline": check_ahead("deadline", deadline)}

@@ -1,0 +1,1 @@
+"""`segue bench`: what is faster than what on this machine, and what must hold under load."""
