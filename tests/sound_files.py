@@ -7,6 +7,8 @@ import io
 import av
 import numpy as np
 from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 #: libav's format, encoder, rate in Hz and layout for every container that is read.
@@ -50,4 +52,26 @@ def encode(kind: str, samples: NDArray[np.int16]) -> bytes:
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = 16_000
         container.mux([*stream.encode(frame), *stream.encode(None)])
+    return file.getvalue()
+
+
+def small_pictures(container: OutputContainer, rate: int) -> VideoStream:
+    """A new stream of `container` that takes pictures like `black`, `rate` times a second."""
+    stream = container.add_stream("mpeg4", rate=rate)
+    stream.width = stream.height = 16
+    stream.pix_fmt = "yuv420p"
+    return stream
+
+
+def black() -> av.VideoFrame:
+    """A small picture."""
+    return av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
+
+
+def film_without_sound() -> bytes:
+    """An MP4 file of pictures only."""
+    file = io.BytesIO()
+    with av.open(file, mode="w", format="mp4") as container:
+        pictures = small_pictures(container, rate=25)
+        container.mux([*pictures.encode(black()), *pictures.encode(None)])
     return file.getvalue()

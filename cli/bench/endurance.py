@@ -1,4 +1,4 @@
-"""`segue bench faults`, `junk`, `memory`, `soak` and `recording`: what must hold, however long and whatever happens."""
+"""`segue bench faults`, `junk`, `memory`, `soak`, `recording`: what must hold, whatever happens."""
 
 from __future__ import annotations
 

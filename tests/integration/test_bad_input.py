@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -34,7 +35,7 @@ from tests.bad_asks import (
     BAD_VERSIONS,
     shown,
 )
-from tests.bad_sound import every_bad_file, wav
+from tests.bad_sound import BadFile, every_bad_file, says, wav
 from tests.bombs import flac_of_silence
 from tests.integration.conftest import StartWorker
 
@@ -81,19 +82,19 @@ print(memory() - before, *(set(descriptors()) - set(opened)))
 
 
 @pytest.fixture(scope="module")
-def bad() -> list[tuple[str, bytes, str]]:
-    """The one list: what it is, the bytes, the code."""
+def bad() -> list[BadFile]:
+    """The one list."""
     return every_bad_file()
 
 
 @pytest.fixture
-def paths(bad: list[tuple[str, bytes, str]], tmp_path: Path) -> list[Path]:
+def paths(bad: list[BadFile], tmp_path: Path) -> list[Path]:
     """A file for each."""
     folder = tmp_path / "bad"
     folder.mkdir()
     made = [folder / f"{number}.bin" for number in range(len(bad))]
-    for path, (_, content, _) in zip(made, bad, strict=True):
-        path.write_bytes(content)
+    for path, one in zip(made, bad, strict=True):
+        path.write_bytes(one.content)
     return made
 
 
@@ -109,28 +110,45 @@ def codes(outcomes: list[object]) -> list[str | None]:
     return [outcome.code if isinstance(outcome, TranscriptionError) else None for outcome in outcomes]
 
 
-def test_submit_refuses_it(client: Client, bad: list[tuple[str, bytes, str]]) -> None:
+def told(error: object) -> tuple[str, str] | None:
+    """Code and message, if it is an error."""
+    return (error.code, error.message) if isinstance(error, TranscriptionError) else None
+
+
+def expected(one: BadFile, message: str) -> tuple[str, str]:
+    """What whoever sends it is told, word for word where that does not depend on libav."""
+    return one.code, message if says(message, one.said) else one.said
+
+
+def check_in_place(outcomes: list[object], bad: list[BadFile]) -> None:
+    """Raise `AssertionError` unless each has its error in its place, between two that are well."""
+    first, *errors, last = map(told, outcomes)
+    assert (first, last) == (None, None)
+    assert errors == [
+        expected(one, error[1] if error else "") for one, error in zip(bad, errors, strict=True)
+    ]
+
+
+def test_submit_refuses_it(client: Client, bad: list[BadFile]) -> None:
     """Before anything is queued, in one line that says what is wrong and nothing of the content."""
-    for name, content, code in bad:
+    for one in bad:
         with pytest.raises(RequestError) as refused:
-            client.submit(content)
-        assert (name, refused.value.code) == (name, code)
+            client.submit(one.content)
+        assert told(refused.value) == expected(one, refused.value.message)
         assert 0 < len(refused.value.message.splitlines()[0]) == len(refused.value.message) < 300
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
 
 
 def test_its_neighbours_are_transcribed(
-    start_worker: StartWorker, client: Client, bad: list[tuple[str, bytes, str]]
+    start_worker: StartWorker, client: Client, bad: list[BadFile]
 ) -> None:
     """Each has its error in its place, and the good ones among them their transcripts."""
     start_worker()
-    outcomes = client.transcribe_batch([GOOD, *(content for _, content, _ in bad), GOOD], timeout=WAIT)
-    assert codes([*outcomes]) == [None, *(code for *_, code in bad), None]
+    outcomes = client.transcribe_batch([GOOD, *(one.content for one in bad), GOOD], timeout=WAIT)
+    check_in_place([*outcomes], bad)
 
 
-def test_coroutines_are_told_the_same(
-    start_worker: StartWorker, redis_url: str, bad: list[tuple[str, bytes, str]]
-) -> None:
+def test_coroutines_are_told_the_same(start_worker: StartWorker, redis_url: str, bad: list[BadFile]) -> None:
     """`AsyncClient` refuses what `Client` refuses, however many at once; the good ones are transcribed."""
 
     async def transcribe(client: AsyncClient, content: bytes) -> object:
@@ -141,17 +159,17 @@ def test_coroutines_are_told_the_same(
 
     async def outcomes() -> list[object]:
         async with AsyncClient(redis_url) as client:
-            contents = [GOOD, *(content for _, content, _ in bad), GOOD]
+            contents = [GOOD, *(one.content for one in bad), GOOD]
             return await asyncio.gather(*(transcribe(client, content) for content in contents))
 
     start_worker()
-    assert codes(asyncio.run(outcomes())) == [None, *(code for *_, code in bad), None]
+    check_in_place(asyncio.run(outcomes()), bad)
 
 
 def test_the_command_line_names_it(
     start_worker: StartWorker,
     redis_url: str,
-    bad: list[tuple[str, bytes, str]],
+    bad: list[BadFile],
     paths: list[Path],
     good: Path,
 ) -> None:
@@ -169,23 +187,45 @@ def test_the_command_line_names_it(
     ]
     asked = CliRunner().invoke(app, command)
     lines = [json.loads(line) for line in asked.stdout.splitlines()]
-    told = [line["error"]["code"] if "error" in line else None for line in lines]
-    assert told == [*(AS_RECORDING.get(code, code) for *_, code in bad), None]
+    said = [line["error"]["code"] if "error" in line else None for line in lines]
+    assert said == [*(AS_RECORDING.get(one.code, one.code) for one in bad), None]
+    for one, line in zip(bad, lines, strict=False):
+        if one.code not in AS_RECORDING:
+            assert says(line["error"]["message"], one.said), (one, line)
     assert (asked.exit_code, "Traceback" in asked.stderr) == (1, False)
     complaints = [line for line in asked.stderr.splitlines() if line.endswith("]")]
-    assert len(complaints) == sum(code is not None for code in told)
+    assert len(complaints) == sum(code is not None for code in said)
 
 
 def test_submit_on_the_command_line_names_it(
-    client: Client, redis_url: str, bad: list[tuple[str, bytes, str]], paths: list[Path], good: Path
+    client: Client, redis_url: str, bad: list[BadFile], paths: list[Path], good: Path
 ) -> None:
     """One line each, with the code, and exit status 1; the good one and recordings have ids."""
     asked = CliRunner().invoke(app, ["submit", *map(str, paths), str(good), "--redis-url", redis_url])
-    expected = [AS_RECORDING.get(code, code) for *_, code in bad]
+    wanted = [AS_RECORDING.get(one.code, one.code) for one in bad]
     complaints = [line for line in asked.stderr.splitlines() if line.endswith("]")]
-    assert [line.rsplit(" [", 1)[1][:-1] for line in complaints] == [code for code in expected if code]
-    assert (asked.exit_code, len(asked.stdout.split())) == (1, 1 + expected.count(None))
+    assert [line.rsplit(" [", 1)[1][:-1] for line in complaints] == [code for code in wanted if code]
+    assert (asked.exit_code, len(asked.stdout.split())) == (1, 1 + wanted.count(None))
     assert client.queue_depth()["normal"] >= 1
+
+
+def test_what_is_no_file_of_sound_is_named_on_the_command_line(redis_url: str, tmp_path: Path) -> None:
+    """Case 60: nothing waits on a device or a FIFO, and nothing is told of what is in them."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    wrong = {
+        "/dev/zero": "PATH_FORBIDDEN",
+        str(tmp_path / "fifo"): "PATH_FORBIDDEN",
+        str(tmp_path / "loop"): "FILE_UNREADABLE",
+        str(tmp_path / "absent.wav"): "FILE_NOT_FOUND",
+        str(tmp_path / "*.wav"): "FILE_NOT_FOUND",
+        "x" * 5_000: "FILE_UNREADABLE",
+    }
+    for verb in ("submit", "transcribe"):
+        asked = CliRunner().invoke(app, [verb, *wrong, "--json", "--redis-url", redis_url])
+        lines = [json.loads(line) for line in asked.stdout.splitlines()]
+        assert {line["input"]: line["error"]["code"] for line in lines} == wrong
+        assert (asked.exit_code, len(asked.stderr.splitlines())) == (1, len(wrong))
 
 
 def test_a_worker_refuses_it_from_stock_celery(
@@ -193,11 +233,11 @@ def test_a_worker_refuses_it_from_stock_celery(
     client: Client,
     celery_app: Celery,
     noise: Noise,
-    bad: list[tuple[str, bytes, str]],
+    bad: list[BadFile],
 ) -> None:
     """Who goes around the client is refused by the worker, which lives; the others of the batch go on."""
     worker = start_worker()
-    short = [content for _, content, _ in bad if 0 < len(content) <= MAX_INLINE_BYTES]
+    short = [one.content for one in bad if 0 < len(one.content) <= MAX_INLINE_BYTES]
     assert len(short) > 50
     for number, content in enumerate(short):
         audio = {"encoding": "flac", "samples": 16_000, "base64": base64.b64encode(content).decode()}
@@ -303,12 +343,10 @@ def test_what_is_sent_wrongly_by_hand_fails_alone(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and ru_maxrss in KiB")
-def test_it_costs_next_to_nothing(
-    bad: list[tuple[str, bytes, str]], paths: list[Path], good: Path, tmp_path: Path
-) -> None:
+def test_it_costs_next_to_nothing(bad: list[BadFile], paths: list[Path], good: Path, tmp_path: Path) -> None:
     """All of them, and one of each code as a recording: no descriptor stays open, and memory grows by less
     than 100 MB in all. Where they are decoded it may grow to a GiB, which the kernel sees to."""
-    one_each = {code: path for (*_, code), path in zip(bad, paths, strict=True)}
+    one_each = {one.code: path for one, path in zip(bad, paths, strict=True)}
     command = [sys.executable, "-c", READER, *map(str, [good, *paths, "--", *one_each.values()])]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100, cwd=tmp_path)
     grown, *opened = ran.stdout.split()

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from tests.integration.servers import worker_on
 from tests.integration.zmq_service import zmq_service
 from tests.redis_users import as_user
 from workers.engine.fake import fingerprint
+from workers.settings import load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "predecessor.md"
 
@@ -27,62 +29,23 @@ import numpy as np
 audio1, audio2, audio_data = (np.load(f"{name}.npy") for name in ("one", "two", "three"))
 """
 
-#: Its "Direct Batch Processing"; but for the import, which was `from main_pc_code.utils import model_client`.
-DIRECT = """
-from producer import model_client
+#: Its documentation, word for word.
+THEIRS = (Path(__file__).parent / "predecessor.md").read_text("utf-8")
 
-# Prepare batch data
-batch_data = [
-    {
-        "audio_data": audio1.tolist(),
-        "sample_rate": 16000,
-        "request_id": "sample1"
-    },
-    {
-        "audio_data": audio2.tolist(),
-        "sample_rate": 16000,
-        "request_id": "sample2"
-    }
-]
+#: What had to be imported there, and what is to be imported here: nothing else is changed.
+IMPORT_THERE, IMPORT_HERE = "from main_pc_code.utils import model_client", "from producer import model_client"
 
-# Send batch request
-response = model_client.generate(
-    prompt="Batch transcribe audio to text",
-    model_pref="quality",
-    batch_mode=True,
-    batch_data=batch_data
-)
 
-# Process results
-if response.get("status") == "success":
-    results = response.get("results", [])
-    for result in results:
-        print(f"Transcript: {result.get('text')}")
-"""
+def section(title: str) -> str:
+    """The code below a heading of their documentation."""
+    found = re.search(rf"^#+ {title}\n.*?^```\w+\n(.*?)^```$", THEIRS, re.MULTILINE | re.DOTALL)
+    assert found
+    return found[1].replace(IMPORT_THERE, IMPORT_HERE)
 
-#: Its "Queued Batch Processing", as it stands.
-QUEUED = """
-import zmq
-import json
 
-# Connect to STT service
-context = zmq.Context()
-socket = context.socket(zmq.REQ)
-socket.connect("tcp://localhost:5800")  # STT service port
-
-# Queue audio for batch processing
-request = {
-    "action": "queue_for_batch",
-    "audio_data": audio_data.tolist(),
-    "language": "en",
-    "request_id": "my_request_1"
-}
-socket.send_json(request)
-response = socket.recv_json()
-request_id = response.get("request_id")
-
-print(f"Audio queued with request ID: {request_id}")
-"""
+DIRECT = section("Direct Batch Processing")
+QUEUED = section("Queued Batch Processing")
+SETTINGS = section("Configuration")
 
 #: What it left to its reader: to collect the transcript.
 COLLECTED = """
@@ -140,6 +103,27 @@ def test_its_direct_batch(run: Run, audios: dict[str, NDArray[np.float32]]) -> N
     """The transcripts in the order of the batch; and again, with the same ids."""
     said = [f"Transcript: {fingerprint(audios[name])}" for name in ("one", "two")]
     assert run(AUDIO + DIRECT + DIRECT).splitlines() == 2 * said
+
+
+def test_nothing_but_the_import_is_changed() -> None:
+    """Their document has two snippets, and one line of one of them is another here."""
+    theirs = re.findall(r"^```python\n(.*?)^```$", THEIRS, re.MULTILINE | re.DOTALL)
+    assert [one.replace(IMPORT_THERE, IMPORT_HERE) for one in theirs] == [DIRECT, QUEUED]
+    assert THEIRS.count(IMPORT_THERE) == 1
+
+
+def test_its_settings(tmp_path: Path) -> None:
+    """The block as it stands, in a file of its own, is what a worker is set to."""
+    (tmp_path / "llm_config.yaml").write_text(SETTINGS)
+    loaded = load(tmp_path / "llm_config.yaml", flags={}, environ={})
+    batching = loaded.settings.batching
+    assert batching.model_dump(include={"enabled", "dynamic_batching"}) == {
+        "enabled": True,
+        "dynamic_batching": True,
+    }
+    assert (batching.max_batch_size, batching.min_batch_size, batching.max_batch_wait_ms) == (8, 2, 100)
+    named = {name.rpartition(".")[2] for name, _, source in loaded.shown() if source != "default"}
+    assert named >= {*yaml.safe_load(SETTINGS)["batch_processing_config"]}
 
 
 def test_its_queued_batch(run: Run, audios: dict[str, NDArray[np.float32]]) -> None:

@@ -12,8 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from av.container import OutputContainer
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from producer.audio import read_audio
@@ -32,22 +30,21 @@ from tests.bad_sound import (
     chunk,
     floats,
     noise,
+    says,
     unmarked,
     wav,
 )
 from tests.bombs import flac_of_silence, opus_of_silence
+from tests.sound_files import black, small_pictures
 
 Encode = Callable[[str, NDArray[np.int16]], bytes]
 
-BLACK = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
 
-
-def small_pictures(container: OutputContainer, rate: int) -> VideoStream:
-    """A new stream of `container` that takes `BLACK`, `rate` times a second."""
-    stream = container.add_stream("mpeg4", rate=rate)
-    stream.width = stream.height = 16
-    stream.pix_fmt = "yuv420p"
-    return stream
+def check_refused(file: bytes, code: str, said: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        read_audio(file)
+    message = refused.value.message
+    assert (refused.value.code, message if says(message, said) else said) == (code, message)
 
 
 def code_of(file: bytes) -> str:
@@ -56,20 +53,21 @@ def code_of(file: bytes) -> str:
     return refused.value.code
 
 
-@pytest.mark.parametrize(("file", "code"), [pytest.param(*row, id=case) for case, *row in BAD_BYTES])
-def test_bad_bytes_get_their_code(file: bytes, code: str) -> None:
-    """Bytes that are no sound, or lie about it in their header, are refused with the code for that."""
-    assert code_of(file) == code
+@pytest.mark.parametrize(("file", "code", "said"), [pytest.param(*row, id=case) for case, *row in BAD_BYTES])
+def test_bad_bytes_get_their_code(file: bytes, code: str, said: str) -> None:
+    """Bytes that are no sound, or lie about it in their header, are refused with the code for that, and with
+    the value and the limit."""
+    check_refused(file, code, said)
 
 
 @pytest.mark.parametrize(
-    ("kind", "seconds", "change", "code"), [pytest.param(*row, id=case) for case, *row in BAD_FILES]
+    ("kind", "seconds", "change", "code", "said"), [pytest.param(*row, id=case) for case, *row in BAD_FILES]
 )
 def test_bad_files_get_their_code(
-    encode: Encode, kind: str, seconds: float, change: Callable[[bytes], bytes], code: str
+    encode: Encode, kind: str, seconds: float, change: Callable[[bytes], bytes], code: str, said: str
 ) -> None:
     """Files too long, cut short, damaged or of a codec not let in are refused with the code for that."""
-    assert code_of(change(encode(kind, noise(seconds)))) == code
+    check_refused(change(encode(kind, noise(seconds))), code, said)
 
 
 @pytest.mark.parametrize(
@@ -154,17 +152,9 @@ def test_the_length_of_a_film_is_not_that_of_its_sound(encode: Encode) -> None:
                 packet.stream = stream
                 container.mux(packet)
         for _ in range(60):
-            container.mux(pictures.encode(BLACK))
+            container.mux(pictures.encode(black()))
         container.mux(pictures.encode(None))
     assert len(read_audio(file.getvalue()).samples) == pytest.approx(16_000, abs=400)
-
-
-def test_a_rate_that_changes_is_damage(encode: Encode) -> None:
-    """Case 36: two MP3 files of different rates in one would play at a wrong speed from the seam on."""
-    glued = unmarked(encode("mp3", noise(1))) + encode("mp3 at 44.1 kHz", noise(1))
-    with pytest.raises(RequestError, match="changes its sample rate") as refused:
-        read_audio(glued)
-    assert refused.value.code == "AUDIO_CORRUPT"
 
 
 def test_an_ogg_file_without_its_last_page_is_read_with_a_warning(encode: Encode) -> None:
@@ -176,15 +166,6 @@ def test_an_ogg_file_without_its_last_page_is_read_with_a_warning(encode: Encode
     assert audio.warnings == ("the Ogg file's last page is not marked as its last",)
     empty_last_page = b"OggS\0\4" + bytes(21)
     assert read_audio(file + empty_last_page).warnings == ()
-
-
-def test_a_film_without_sound_is_told_so() -> None:
-    """Case 41: an MP4 file of pictures only has no audio stream, and says so."""
-    file = io.BytesIO()
-    with av.open(file, mode="w", format="mp4") as container:
-        pictures = small_pictures(container, rate=25)
-        container.mux([*pictures.encode(BLACK), *pictures.encode(None)])
-    assert code_of(file.getvalue()) == "NO_AUDIO_STREAM"
 
 
 def remuxed(file: bytes, options: dict[str, str]) -> bytes:
