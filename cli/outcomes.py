@@ -21,7 +21,7 @@ from protocol.transcript import Transcript
 
 if TYPE_CHECKING:
     from producer import RecordingTicket, Ticket
-    from producer.recording import Follow
+    from producer.begun import Follow
 
 #: How long a request may wait before somebody asks whether there is a worker at all, in seconds: above
 #: any ordinary batch, below a person's patience.

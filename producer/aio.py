@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from producer.admission import all_accepted
 from producer.aio_clock import AwaitedClock
@@ -25,7 +25,8 @@ from producer.offer import enqueue_awaited, offer_once_awaited
 from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
 from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.results import Outcome, depths, statuses
-from producer.submission import PAYLOAD_TTL, Envelope, Terms, check_max_queued, chunks, seal, seal_all
+from producer.standing import Standing
+from producer.submission import PAYLOAD_TTL, Envelope, chunks, seal, seal_all
 from protocol.errors import ResultTimeout, TranscriptionError
 from protocol.options import Options
 from protocol.request import MAX_SECONDS, Encoding, Priority, check_request_id
@@ -42,14 +43,13 @@ class AsyncClient:
         defaults: Options | None = None,
         payload_ttl: int = PAYLOAD_TTL,
         max_queued: int | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """Connects when first used; the arguments are those of `Client`."""
         self._connection = connect_awaited(redis_url)
         self._clock = AwaitedClock(self._read_clock)
         self._lookout = Lookout(self._connection)
-        self._defaults = defaults.changes() if defaults else {}
-        self._payload_ttl = payload_ttl
-        self._max_queued = check_max_queued(max_queued)
+        self._standing = Standing.of(defaults, payload_ttl, max_queued, timeout)
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,10 +76,11 @@ class AsyncClient:
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
         tenant: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicket:
         """Enqueue one audio segment; see `Client.submit`."""
-        terms = self._terms(
+        terms = self._standing.terms(
             options,
             sample_rate=sample_rate,
             priority=priority,
@@ -88,9 +89,10 @@ class AsyncClient:
             encoding=encoding,
             conversation=conversation,
             tenant=tenant,
+            metadata=metadata,
         )
         envelope = await asyncio.to_thread(seal, audio, request_id, terms, await self._clock.now())
-        all_accepted(await offer_once_awaited(self._connection, [envelope], self._max_queued))
+        all_accepted(await offer_once_awaited(self._connection, [envelope], self._standing.max_queued))
         return self._ticket(envelope)
 
     async def submit_many(
@@ -105,10 +107,11 @@ class AsyncClient:
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
         tenant: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         **options: Unpack[GivenOptions],
     ) -> AsyncTicketGroup:
         """Enqueue many audio segments under the same options; see `Client.submit_many`."""
-        terms = self._terms(
+        terms = self._standing.terms(
             options,
             sample_rate=sample_rate,
             priority=priority,
@@ -117,13 +120,14 @@ class AsyncClient:
             encoding=encoding,
             conversation=conversation,
             tenant=tenant,
+            metadata=metadata,
         )
         tickets: list[AsyncTicket] = []
         for chunk in chunks(audios, request_ids):
             sealed = await asyncio.to_thread(seal_all, chunk, terms, await self._clock.now())
-            all_accepted(await offer_once_awaited(self._connection, sealed, self._max_queued))
+            all_accepted(await offer_once_awaited(self._connection, sealed, self._standing.max_queued))
             tickets += map(self._ticket, sealed)
-        return AsyncTicketGroup(self._connection, tickets)
+        return AsyncTicketGroup(self._connection, self._standing, tickets)
 
     async def submit_recording(
         self,
@@ -137,19 +141,22 @@ class AsyncClient:
     ) -> AsyncRecordingTicket:
         """Begin with sound of any length; see `Client.submit_recording`."""
         plan = Plan(split=split, max_segment_seconds=max_segment_seconds, max_in_flight=max_in_flight)
-        language = self._terms(given).options.language  # refuses whatever is wrong before anything is read
+        # Whatever is wrong with them is refused before anything is read.
+        language = self._standing.terms(given).options.language
         rate = given.pop("sample_rate", None)
         reading = Reading(audio, plan=plan, request_id=request_id, sample_rate=rate, language=language)
-        ticket = AsyncRecordingTicket(self, self._connection, reading.request_id, reading, given)
+        ticket = AsyncRecordingTicket(
+            self, self._connection, self._standing, reading.request_id, reading, given
+        )
         await ticket.begin()
         return ticket
 
     def get_recording(self, request_id: str) -> AsyncRecordingTicket:
         """The ticket of a recording that another process has begun; nothing to await but the ticket."""
-        return AsyncRecordingTicket(self, self._connection, check_request_id(request_id))
+        return AsyncRecordingTicket(self, self._connection, self._standing, check_request_id(request_id))
 
     async def transcribe(
-        self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
+        self, audio: AudioLike, *, timeout: float | None = None, **given: Unpack[GivenForOne]
     ) -> Transcript:
         """Submit one audio segment and wait for its transcript; see `submit` and `AsyncTicket.result`."""
         ticket = await self.submit(audio, **given)
@@ -159,21 +166,22 @@ class AsyncClient:
         self,
         audios: Iterable[AudioLike],
         *,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | None = None,
         progress: Progress | None = None,
         **given: Unpack[GivenForMany],
     ) -> list[Outcome]:
         """Submit audio segments and wait for all, errors in place; see `Client.transcribe_batch`."""
         request_ids = given.pop("request_ids", None)
-        terms = self._terms(given)
-        give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        terms = self._standing.terms(given)
+        give_up_at = self._standing.give_up_at(timeout)
         entries: list[AsyncTicket | TranscriptionError] = []
         for chunk in chunks(audios, request_ids):
             now = await self._clock.now()
             sealed = await asyncio.to_thread(seal_all, chunk, terms, now, errors_in_place=True)
-            offered = await enqueue_awaited(self._connection, sealed, self._max_queued, give_up_at)
+            offered = await enqueue_awaited(self._connection, sealed, self._standing.max_queued, give_up_at)
             entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in offered]
-        group = AsyncTicketGroup(self._connection, [one for one in entries if isinstance(one, AsyncTicket)])
+        sent = [one for one in entries if isinstance(one, AsyncTicket)]
+        group = AsyncTicketGroup(self._connection, self._standing, sent)
         ended: dict[str, Outcome] = {}
         try:
             async for ticket, outcome in group.as_completed(give_up_at - time.monotonic()):
@@ -186,11 +194,9 @@ class AsyncClient:
 
     def get(self, request_id: str) -> AsyncTicket:
         """The ticket of a request that anyone submitted; nothing to await, except the ticket itself."""
-        return AsyncTicket(
-            self._connection, self._lookout, check_request_id(request_id), payload_ttl=self._payload_ttl
-        )
+        return AsyncTicket(self._connection, self._lookout, self._standing, check_request_id(request_id))
 
-    async def result(self, request_id: str, *, timeout: float = 0.0) -> Transcript:
+    async def result(self, request_id: str, *, timeout: float | None = 0.0) -> Transcript:
         """The transcript of a request; see `AsyncTicket.result`."""
         return await self.get(request_id).result(timeout)
 
@@ -211,16 +217,9 @@ class AsyncClient:
         """How many requests wait in Redis, by priority; those that a worker holds are not counted."""
         return await run_awaited(self._connection, depths())
 
-    def _terms(self, given: Mapping[str, Any], **more: Any) -> Terms:
-        return Terms.of({**given, **more}, self._defaults, self._payload_ttl)
-
     def _ticket(self, envelope: Envelope) -> AsyncTicket:
         return AsyncTicket(
-            self._connection,
-            self._lookout,
-            envelope.request_id,
-            envelope.warnings,
-            payload_ttl=self._payload_ttl,
+            self._connection, self._lookout, self._standing, envelope.request_id, envelope.warnings
         )
 
     async def _read_clock(self) -> tuple[int, int]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import redis.asyncio
 
-from producer.assembly import Failure, Part, RecordingProgress
-from producer.course import Cancel, Course, Enqueue, Pause, Read, Result, Step, Steps
+from producer.assembly import RecordingProgress
+from producer.begun import Begun, Follow
+from producer.course import Cancel, Enqueue, Pause, Read, Result, Step, Steps
 from producer.exchange import run_awaited
-from producer.patience import Patience
 from producer.reading import Reading
-from producer.recording import Follow
+from producer.standing import Standing
 from protocol.errors import TranscriptionError
 from protocol.transcript import Segment, Status, Transcript
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from producer.aio import AsyncClient
 
 
-class AsyncRecordingTicket:
+class AsyncRecordingTicket(Begun):
     """What a coroutine holds while a recording is on its way; awaited by one task at a time.
 
     To await it is to await its transcript. It moves on while it is awaited, and only then; reading and
@@ -33,37 +32,17 @@ class AsyncRecordingTicket:
         self,
         client: AsyncClient,
         connection: redis.asyncio.Redis,
+        standing: Standing,
         request_id: str,
         reading: Reading | None = None,
         given: Mapping[str, Any] | None = None,
     ) -> None:
-        self.request_id = request_id
+        super().__init__(standing, request_id, reading, given)
         self._client = client
         self._connection = connection
-        self._given = dict(given or {})
-        deadline = self._given.pop("deadline", None)
-        self._course = Course(request_id, reading, time.monotonic, deadline=deadline)
-
-    def __repr__(self) -> str:
-        return f"AsyncRecordingTicket({self.request_id!r})"
 
     def __await__(self) -> Generator[Any, None, Transcript]:
         return self.result().__await__()
-
-    @property
-    def progress(self) -> RecordingProgress:
-        """How far the recording has come, as far as this ticket has seen; asks nobody."""
-        return self._course.progress()
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The requests it is made of and their places, as far as this ticket has seen."""
-        return tuple(self._course.assembly.parts)
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """What is missing of it and why, as far as this ticket has seen."""
-        return self._course.failures()
 
     async def status(self) -> Status:
         """Where the recording is. Raises `QueueUnreachable`."""
@@ -75,13 +54,13 @@ class AsyncRecordingTicket:
 
     async def enqueue_rest(self, timeout: float | None = None) -> None:
         """Read the recording to its end and enqueue all of it; see `RecordingTicket.enqueue_rest`."""
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         while not self._course.is_read:
             await self._take(self._course.advance(patience))
 
     async def segments(self, timeout: float | None = None) -> AsyncIterator[Segment]:
         """The segments in order, each as soon as it is there; see `RecordingTicket.segments`."""
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         told = 0
         while True:
             come = self._course.assembly.segments[told:]
@@ -95,7 +74,7 @@ class AsyncRecordingTicket:
 
     async def result(self, timeout: float | None = None, *, progress: Follow | None = None) -> Transcript:
         """All of the transcript; see `RecordingTicket.result`."""
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         told: RecordingProgress | None = None
         while True:
             if progress and told != self.progress:

@@ -10,9 +10,9 @@ import redis.asyncio
 
 from producer.exchange import run_awaited
 from producer.lookout import Lookout
-from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
+from producer.pending import Pending, Progress, all_well, in_order, no_result
 from producer.results import Outcome, cancellation, endings, outcomes, receipts, statuses, withdrawal
-from producer.submission import PAYLOAD_TTL
+from producer.standing import Standing
 from protocol.errors import TranscriptionError
 from protocol.transcript import Status, Timings, Transcript
 
@@ -24,14 +24,13 @@ class AsyncTicket:
         self,
         connection: redis.asyncio.Redis,
         lookout: Lookout,
+        standing: Standing,
         request_id: str,
         warnings: Sequence[str] = (),
-        *,
-        payload_ttl: int = PAYLOAD_TTL,
     ) -> None:
         self._connection = connection
         self._lookout = lookout
-        self._payload_ttl = payload_ttl
+        self._standing = standing
         self.request_id = request_id
         self.warnings = tuple(warnings)
         """What was done to the audio on its way in, such as normalising samples beyond full scale."""
@@ -55,8 +54,8 @@ class AsyncTicket:
         return (await run_awaited(self._connection, endings([self.request_id])))[0] is not None
 
     async def result(self, timeout: float | None = None) -> Transcript:
-        """The transcript, within `timeout` seconds (None: 600 s; 0: look once); see `Ticket.result`."""
-        timeout = DEFAULT_TIMEOUT if timeout is None else timeout
+        """The transcript, in `timeout` seconds (None: the client's; 0: look once); see `Ticket.result`."""
+        timeout = self._standing.seconds(timeout)
         if timeout > 0:
             outcome = await self._lookout.outcome(self.request_id, timeout)
         else:
@@ -69,7 +68,9 @@ class AsyncTicket:
 
     async def cancel(self) -> bool:
         """Cancel the request if it still waits; see `Client.cancel`."""
-        waited = await run_awaited(self._connection, cancellation(self.request_id, self._payload_ttl))
+        waited = await run_awaited(
+            self._connection, cancellation(self.request_id, self._standing.payload_ttl)
+        )
         if not waited:
             await run_awaited(self._connection, withdrawal(self.request_id))
         return waited
@@ -78,8 +79,11 @@ class AsyncTicket:
 class AsyncTicketGroup:
     """The tickets of requests that were submitted together, in order. Awaited, their transcripts."""
 
-    def __init__(self, connection: redis.asyncio.Redis, tickets: Sequence[AsyncTicket]) -> None:
+    def __init__(
+        self, connection: redis.asyncio.Redis, standing: Standing, tickets: Sequence[AsyncTicket]
+    ) -> None:
         self._connection = connection
+        self._standing = standing
         self.tickets = tuple(tickets)
 
     def __len__(self) -> int:
@@ -94,7 +98,7 @@ class AsyncTicketGroup:
     async def as_completed(self, timeout: float | None = None) -> AsyncIterator[tuple[AsyncTicket, Outcome]]:
         """Each ticket with its transcript or error as they end; see `TicketGroup.as_completed`."""
         clock = asyncio.get_running_loop()
-        give_up_at = clock.time() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        give_up_at = clock.time() + self._standing.seconds(timeout)
         pending = Pending(self.tickets)
         while pending:
             found = await run_awaited(self._connection, pending.look())

@@ -138,6 +138,7 @@ class Assembly:
             no_speech=not failures and all(one.no_speech for _, one in heard),
             model=heard[0][1].model if heard else "",
             warnings=(*warnings, *of_parts, *map(str, failures)),
+            metadata=heard[0][1].metadata if heard else None,
         )
 
     def _heard(self) -> list[tuple[Part, Transcript]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 from producer.admission import all_accepted
 from producer.audio import AudioLike
@@ -17,7 +17,8 @@ from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
 from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.recording import RecordingTicket
 from producer.results import Outcome, depths, statuses
-from producer.submission import PAYLOAD_TTL, Envelope, Terms, check_max_queued, chunks, seal, seal_all
+from producer.standing import Standing
+from producer.submission import PAYLOAD_TTL, Envelope, chunks, seal, seal_all
 from producer.subscription import Listeners
 from producer.ticket import Ticket, TicketGroup
 from protocol.clock import SharedClock
@@ -37,6 +38,7 @@ class Client:
         defaults: Options | None = None,
         payload_ttl: int = PAYLOAD_TTL,
         max_queued: int | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
         """Connects when first used.
 
@@ -46,13 +48,15 @@ class Client:
             payload_ttl: seconds that the audio of a request waits for a worker.
             max_queued: how many requests of a priority may wait when this client sends another; None
                 leaves it to the operator's limit, which holds anyway.
+            timeout: how long whoever waits does so where the call does not say, in seconds.
+
+        Raises:
+            RequestError: one of these makes no sense.
         """
         self._connection = connect(redis_url)
         self._listeners = Listeners(self._connection)
         self._clock = SharedClock(self._read_clock)
-        self._defaults = defaults.changes() if defaults else {}
-        self._payload_ttl = payload_ttl
-        self._max_queued = check_max_queued(max_queued)
+        self._standing = Standing.of(defaults, payload_ttl, max_queued, timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +82,7 @@ class Client:
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
         tenant: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         **options: Unpack[GivenOptions],
     ) -> Ticket:
         """Enqueue one audio segment.
@@ -98,6 +103,8 @@ class Client:
                 their text is its prompt; 1 to 128 letters, digits, '_' or '-'.
             tenant: on whose behalf: of what a worker holds of one priority, tenants take turns; 1 to 64
                 letters, digits, '_', '.' or '-'.
+            metadata: notes of your own, text by name, that come back with the transcript: up to 16, of 512
+                characters each.
             options: see `protocol.options.Options`.
 
         Raises:
@@ -108,7 +115,7 @@ class Client:
             DeadlineExceeded: the deadline passed while the audio was read.
             QueueUnreachable: Redis does not answer; whether the request arrived is unknown.
         """
-        terms = self._terms(
+        terms = self._standing.terms(
             options,
             sample_rate=sample_rate,
             priority=priority,
@@ -117,9 +124,10 @@ class Client:
             encoding=encoding,
             conversation=conversation,
             tenant=tenant,
+            metadata=metadata,
         )
         envelope = seal(audio, request_id, terms, self._clock.now())
-        all_accepted(offer_once(self._connection, [envelope], self._max_queued))
+        all_accepted(offer_once(self._connection, [envelope], self._standing.max_queued))
         return self._ticket(envelope)
 
     def submit_many(
@@ -134,6 +142,7 @@ class Client:
         encoding: str = Encoding.PCM,
         conversation: str | None = None,
         tenant: str | None = None,
+        metadata: Mapping[str, str] | None = None,
         **options: Unpack[GivenOptions],
     ) -> TicketGroup:
         """Enqueue many audio segments under the same options, in few round trips.
@@ -143,7 +152,7 @@ class Client:
         Raises as `submit` does, for the first that is refused. All else of its chunk of 64 that fitted,
         and the chunks before, are then enqueued: with `request_ids`, the same call sends only the rest.
         """
-        terms = self._terms(
+        terms = self._standing.terms(
             options,
             sample_rate=sample_rate,
             priority=priority,
@@ -152,13 +161,14 @@ class Client:
             encoding=encoding,
             conversation=conversation,
             tenant=tenant,
+            metadata=metadata,
         )
         tickets: list[Ticket] = []
         for chunk in chunks(audios, request_ids):
             sealed = seal_all(chunk, terms, self._clock.now())
-            all_accepted(offer_once(self._connection, sealed, self._max_queued))
+            all_accepted(offer_once(self._connection, sealed, self._standing.max_queued))
             tickets += map(self._ticket, sealed)
-        return TicketGroup(self._connection, tickets)
+        return TicketGroup(self._connection, self._standing, tickets)
 
     def submit_recording(
         self,
@@ -192,19 +202,20 @@ class Client:
             QueueUnreachable: Redis does not answer.
         """
         plan = Plan(split=split, max_segment_seconds=max_segment_seconds, max_in_flight=max_in_flight)
-        language = self._terms(given).options.language  # refuses whatever is wrong before anything is read
+        # Whatever is wrong with them is refused before anything is read.
+        language = self._standing.terms(given).options.language
         rate = given.pop("sample_rate", None)
         reading = Reading(audio, plan=plan, request_id=request_id, sample_rate=rate, language=language)
-        ticket = RecordingTicket(self, self._connection, reading.request_id, reading, given)
+        ticket = RecordingTicket(self, self._connection, self._standing, reading.request_id, reading, given)
         ticket.begin()
         return ticket
 
     def get_recording(self, request_id: str) -> RecordingTicket:
         """The ticket of a recording that another process has begun, to collect or to cancel it."""
-        return RecordingTicket(self, self._connection, check_request_id(request_id))
+        return RecordingTicket(self, self._connection, self._standing, check_request_id(request_id))
 
     def transcribe(
-        self, audio: AudioLike, *, timeout: float | None = DEFAULT_TIMEOUT, **given: Unpack[GivenForOne]
+        self, audio: AudioLike, *, timeout: float | None = None, **given: Unpack[GivenForOne]
     ) -> Transcript:
         """Submit one audio segment and wait for its transcript; see `submit` and `Ticket.result`."""
         return self.submit(audio, **given).result(timeout)
@@ -213,7 +224,7 @@ class Client:
         self,
         audios: Iterable[AudioLike],
         *,
-        timeout: float | None = DEFAULT_TIMEOUT,
+        timeout: float | None = None,
         progress: Progress | None = None,
         **given: Unpack[GivenForMany],
     ) -> list[Outcome]:
@@ -228,14 +239,15 @@ class Client:
             QueueUnreachable: as `submit` does; what was enqueued goes on.
         """
         request_ids = given.pop("request_ids", None)
-        terms = self._terms(given)
-        give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        terms = self._standing.terms(given)
+        give_up_at = self._standing.give_up_at(timeout)
         entries: list[Ticket | TranscriptionError] = []
         for chunk in chunks(audios, request_ids):
             sealed = seal_all(chunk, terms, self._clock.now(), errors_in_place=True)
-            offered = enqueue(self._connection, sealed, self._max_queued, give_up_at)
+            offered = enqueue(self._connection, sealed, self._standing.max_queued, give_up_at)
             entries += [self._ticket(one) if isinstance(one, Envelope) else one for one in offered]
-        group = TicketGroup(self._connection, [one for one in entries if isinstance(one, Ticket)])
+        sent = [one for one in entries if isinstance(one, Ticket)]
+        group = TicketGroup(self._connection, self._standing, sent)
         ended: dict[str, Outcome] = {}
         try:
             for ticket, outcome in group.as_completed(give_up_at - time.monotonic()):
@@ -250,7 +262,7 @@ class Client:
         """The ticket of a request that anyone submitted, at any time, from any process."""
         return self._ticket_of(check_request_id(request_id))
 
-    def result(self, request_id: str, *, timeout: float = 0.0) -> Transcript:
+    def result(self, request_id: str, *, timeout: float | None = 0.0) -> Transcript:
         """The transcript of a request; see `Ticket.result`."""
         return self.get(request_id).result(timeout)
 
@@ -280,16 +292,11 @@ class Client:
         """How many requests wait in Redis, by priority; those that a worker holds are not counted."""
         return run(self._connection, depths())
 
-    def _terms(self, given: Mapping[str, Any], **more: Any) -> Terms:
-        return Terms.of({**given, **more}, self._defaults, self._payload_ttl)
-
     def _ticket(self, envelope: Envelope) -> Ticket:
         return self._ticket_of(envelope.request_id, envelope.warnings)
 
     def _ticket_of(self, request_id: str, warnings: Sequence[str] = ()) -> Ticket:
-        return Ticket(
-            self._connection, request_id, warnings, listeners=self._listeners, payload_ttl=self._payload_ttl
-        )
+        return Ticket(self._connection, self._standing, request_id, warnings, listeners=self._listeners)
 
     def _read_clock(self) -> tuple[int, int]:
         with redis_errors():

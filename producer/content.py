@@ -20,8 +20,8 @@ def wanted(options: Options, conversation: str | None = None) -> blake2b:
     """The beginning of a digest: what is wanted of an audio segment.
 
     That includes the conversation, which says what its prompt is. How the audio travels is not part of it,
-    nor are tenant, priority, deadline and expiry: they say for whom and when, not what. Only options that
-    differ from their defaults are, so that a new option changes no digest.
+    nor are tenant, metadata, priority, deadline and expiry: they say for whom and when, not what. Only
+    options that differ from their defaults are, so that a new option changes no digest.
 
     BLAKE2b, since it takes half of SHA-256's time where the processor has no instructions for the latter.
     """

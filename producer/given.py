@@ -50,6 +50,7 @@ class GivenTerms(GivenOptions, total=False):
     encoding: str
     conversation: str | None
     tenant: str | None
+    metadata: Mapping[str, str] | None
 
 
 class GivenForOne(GivenTerms, total=False):

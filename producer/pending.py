@@ -117,6 +117,7 @@ def no_result(request_id: str, status: Status, timeout: float) -> TranscriptionE
     """Why there is none after `timeout` seconds of waiting, by where the request is."""
     if status is Status.EXPIRED:
         return result_expired(request_id)
+    within = f" within {timeout:g} s" if timeout > 0 else ""
     if status is Status.UNKNOWN:
-        return RequestError(f"nobody has heard of request {request_id} within {timeout:g} s", "UNKNOWN_ID")
-    return ResultTimeout(f"no result for request {request_id} within {timeout:g} s; it is {status}")
+        return RequestError(f"nobody has heard of request {request_id}{within}", "UNKNOWN_ID")
+    return ResultTimeout(f"no result for request {request_id}{within}; it is {status}")

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import redis
 
-from producer.assembly import Failure, Part, RecordingProgress
-from producer.course import Cancel, Course, Enqueue, Pause, Read, Result, Step, Steps
+from producer.assembly import RecordingProgress
+from producer.begun import Begun, Follow
+from producer.course import Cancel, Enqueue, Pause, Read, Result, Step, Steps
 from producer.exchange import run
-from producer.patience import Patience
 from producer.reading import Reading
+from producer.standing import Standing
 from protocol.errors import TranscriptionError
 from protocol.transcript import Segment, Status, Transcript
 
 if TYPE_CHECKING:
     from producer.client import Client
 
-Follow: TypeAlias = Callable[[RecordingProgress], object]
-"""Called with how far a recording has come, whenever it has come further."""
 
-
-class RecordingTicket:
+class RecordingTicket(Begun):
     """What a caller holds while a recording is on its way. Used by one thread at a time.
 
     Reading and enqueueing go on while somebody waits in `segments`, `result` or `enqueue_rest`, and only
@@ -34,34 +32,14 @@ class RecordingTicket:
         self,
         client: Client,
         connection: redis.Redis,
+        standing: Standing,
         request_id: str,
         reading: Reading | None = None,
         given: Mapping[str, Any] | None = None,
     ) -> None:
-        self.request_id = request_id
+        super().__init__(standing, request_id, reading, given)
         self._client = client
         self._connection = connection
-        self._given = dict(given or {})
-        deadline = self._given.pop("deadline", None)
-        self._course = Course(request_id, reading, time.monotonic, deadline=deadline)
-
-    def __repr__(self) -> str:
-        return f"RecordingTicket({self.request_id!r})"
-
-    @property
-    def progress(self) -> RecordingProgress:
-        """How far the recording has come, as far as this ticket has seen; asks nobody."""
-        return self._course.progress()
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The requests it is made of and their places, as far as this ticket has seen."""
-        return tuple(self._course.assembly.parts)
-
-    @property
-    def failures(self) -> tuple[Failure, ...]:
-        """What is missing of it and why, as far as this ticket has seen."""
-        return self._course.failures()
 
     @property
     def status(self) -> Status:
@@ -80,7 +58,7 @@ class RecordingTicket:
         Raises:
             as `result` does.
         """
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         while not self._course.is_read:
             self._take(self._course.advance(patience))
 
@@ -92,7 +70,7 @@ class RecordingTicket:
         Raises:
             as `result` does.
         """
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         told = 0
         while True:
             come = self._course.assembly.segments[told:]
@@ -114,7 +92,7 @@ class RecordingTicket:
             QueueUnreachable: Redis does not answer; calling again goes on where it was.
             TranscriptionError: every part has failed; this is the first one's error.
         """
-        patience = Patience(timeout, time.monotonic())
+        patience = self._patience(timeout)
         told: RecordingProgress | None = None
         while True:
             if progress and told != self.progress:

@@ -13,6 +13,7 @@ from producer.content import digest, wanted
 from producer.fresh_id import fresh_id
 from producer.message import Form
 from protocol.errors import RequestError
+from protocol.metadata import check_metadata
 from protocol.options import Options
 from protocol.request import (
     MIN_SAMPLES,
@@ -59,6 +60,7 @@ class Terms:
     payload_ttl: int
     conversation: str | None
     tenant: str | None
+    metadata: Mapping[str, str] | None
 
     @classmethod
     def of(cls, given: Mapping[str, Any], defaults: Mapping[str, Any], payload_ttl: int) -> Terms:
@@ -76,6 +78,7 @@ class Terms:
             encoding=_check_encoding(options.pop("encoding", Encoding.PCM)),
             conversation=check_conversation(options.pop("conversation", None)),
             tenant=check_tenant(options.pop("tenant", None)),
+            metadata=check_metadata(options.pop("metadata", None)),
             options=Options.of(options),
             payload_ttl=payload_ttl,
         )
@@ -164,6 +167,7 @@ class Sealer:
             deadline_at=self._deadline_at,
             conversation=self._terms.conversation,
             tenant=self._terms.tenant,
+            metadata=self._terms.metadata,
         )
 
 

@@ -10,9 +10,9 @@ import redis
 
 from producer.connection import redis_errors
 from producer.exchange import run
-from producer.pending import DEFAULT_TIMEOUT, Pending, Progress, all_well, in_order, no_result
+from producer.pending import Pending, Progress, all_well, in_order, no_result
 from producer.results import Outcome, cancellation, endings, outcomes, receipts, statuses, told, withdrawal
-from producer.submission import PAYLOAD_TTL
+from producer.standing import Standing
 from producer.subscription import Listeners
 from protocol.errors import TranscriptionError
 from protocol.routing import result_key
@@ -28,15 +28,15 @@ class Ticket:
     def __init__(
         self,
         connection: redis.Redis,
+        standing: Standing,
         request_id: str,
         warnings: Sequence[str] = (),
         *,
         listeners: Listeners,
-        payload_ttl: int = PAYLOAD_TTL,
     ) -> None:
         self._connection = connection
         self._listeners = listeners
-        self._payload_ttl = payload_ttl
+        self._standing = standing
         self.request_id = request_id
         self.warnings = tuple(warnings)
         """What was done to the audio on its way in, such as normalising samples beyond full scale."""
@@ -62,7 +62,7 @@ class Ticket:
         return run(self._connection, endings([self.request_id]))[0] is not None
 
     def result(self, timeout: float | None = None) -> Transcript:
-        """The transcript, waiting up to `timeout` seconds for it (None: 600 s; 0: look once).
+        """The transcript, waiting up to `timeout` seconds for it (None: the client's; 0: look once).
 
         Raises:
             ResultTimeout: no result yet; the request goes on.
@@ -71,7 +71,7 @@ class Ticket:
             QueueUnreachable: Redis does not answer.
             TranscriptionError: the request failed; `code` says how.
         """
-        timeout = DEFAULT_TIMEOUT if timeout is None else timeout
+        timeout = self._standing.seconds(timeout)
         outcome = run(self._connection, outcomes([self.request_id]))[0]
         if outcome is None and timeout > 0:
             outcome = self._wait(timeout)
@@ -83,7 +83,7 @@ class Ticket:
 
     def cancel(self) -> bool:
         """Cancel the request if it still waits; see `Client.cancel`."""
-        waited = run(self._connection, cancellation(self.request_id, self._payload_ttl))
+        waited = run(self._connection, cancellation(self.request_id, self._standing.payload_ttl))
         if not waited:
             run(self._connection, withdrawal(self.request_id))
         return waited
@@ -106,8 +106,9 @@ class Ticket:
 class TicketGroup:
     """The tickets of requests that were submitted together, in order."""
 
-    def __init__(self, connection: redis.Redis, tickets: Sequence[Ticket]) -> None:
+    def __init__(self, connection: redis.Redis, standing: Standing, tickets: Sequence[Ticket]) -> None:
         self._connection = connection
+        self._standing = standing
         self.tickets = tuple(tickets)
 
     def __len__(self) -> int:
@@ -120,9 +121,9 @@ class TicketGroup:
         """Each ticket with its transcript or error, in the order in which they end.
 
         Raises:
-            ResultTimeout: some had no result within `timeout` seconds (None: 600).
+            ResultTimeout: some had no result within `timeout` seconds (None: the client's).
         """
-        give_up_at = time.monotonic() + (DEFAULT_TIMEOUT if timeout is None else timeout)
+        give_up_at = self._standing.give_up_at(timeout)
         pending = Pending(self.tickets)
         while pending:
             found = run(self._connection, pending.look())

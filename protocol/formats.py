@@ -57,11 +57,9 @@ def _verbose(transcript: Transcript) -> dict[str, Any]:
         "text": transcript.text.strip(),
         "segments": [_verbose_segment(segment) for segment in transcript.segments],
     }
-    if any(segment.words is not None for segment in transcript.segments):
+    if transcript.words is not None:
         verbose["words"] = [
-            {"word": word.word.strip(), "start": word.start, "end": word.end}
-            for segment in transcript.segments
-            for word in segment.words or ()
+            {"word": word.word.strip(), "start": word.start, "end": word.end} for word in transcript.words
         ]
     return verbose
 

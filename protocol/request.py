@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from protocol.errors import RequestError
+from protocol.metadata import check_metadata
 from protocol.options import Options
 
 #: Every audio segment travels as 16 kHz mono, the rate Whisper was trained on.
@@ -86,11 +88,14 @@ class Request:
     """Of which it is a turn: heard after the turns before it, with their text as its prompt."""
     tenant: str | None = None
     """On whose behalf it is asked: of what a worker holds of one priority, tenants take turns."""
+    metadata: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    """The caller's own notes, which come back with the transcript; nobody looks into them."""
 
     def __post_init__(self) -> None:
         check_request_id(self.request_id)
         check_conversation(self.conversation)
         check_tenant(self.tenant)
+        object.__setattr__(self, "metadata", check_metadata(self.metadata))
 
 
 def wrong_length(samples: int) -> RequestError:

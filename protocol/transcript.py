@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -105,6 +106,15 @@ class Transcript:
     timings: Timings | None = None
     turns_before: int = 0
     """How many turns of its conversation had left text for its prompt when it was heard."""
+    metadata: Mapping[str, str] | None = field(default=None, hash=False)
+    """The caller's own notes, as they were submitted with it."""
+
+    @property
+    def words(self) -> tuple[Word, ...] | None:
+        """The words of all segments, in order; None where nobody asked for `word_timestamps`, or spoke."""
+        if all(segment.words is None for segment in self.segments):
+            return None
+        return tuple(word for segment in self.segments for word in segment.words or ())
 
     def to(self, form: OutputFormat = "text", *, max_line_width: int = 42, max_line_count: int = 2) -> str:
         """The transcript written down, all of it as one string.

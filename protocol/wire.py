@@ -30,7 +30,7 @@ from protocol.transcript import Segment, Timings, Transcript, Word
 VERSION = 1
 
 _REQUEST_FIELDS = frozenset(
-    {"audio", "conversation", "deadline_at", "options", "signature", "submitted_at", "tenant", "v"}
+    "audio conversation deadline_at metadata options signature submitted_at tenant v".split()
 )
 _AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding", "samples"})
 
@@ -71,6 +71,8 @@ def encode_request(request: Request) -> dict[str, Any]:
         encoded["conversation"] = request.conversation
     if request.tenant is not None:
         encoded["tenant"] = request.tenant
+    if request.metadata is not None:
+        encoded["metadata"] = request.metadata
     return encoded
 
 
@@ -95,6 +97,7 @@ def decode_request(request_id: object, kwargs: object, priority: Priority) -> Re
         deadline_at=_decode_time("deadline_at", given.get("deadline_at"), "BAD_DEADLINE"),
         conversation=given.get("conversation"),
         tenant=given.get("tenant"),
+        metadata=given.get("metadata"),
     )
 
 
@@ -107,10 +110,12 @@ def conversation_of(kwargs: object) -> str | None:
 
 
 def encode_transcript(transcript: Transcript) -> dict[str, Any]:
-    """The task's return value for `transcript`; it has `turns_before` only if there were any."""
+    """The task's return value; it has `turns_before` and `metadata` only where there are any."""
     encoded = _values(transcript)
     if not transcript.turns_before:
         del encoded["turns_before"]
+    if transcript.metadata is None:
+        del encoded["metadata"]
     encoded["segments"] = [encode_segment(segment) for segment in transcript.segments]
     encoded["timings"] = None if transcript.timings is None else encode_timings(transcript.timings)
     return {"v": VERSION, **encoded}

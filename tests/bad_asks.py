@@ -40,6 +40,19 @@ BAD_OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"colour": "red"}, "BAD_OPTION"),
 ]
 
+#: Notes that no request may have.
+BAD_METADATA: list[object] = [
+    "call",
+    ["call"],
+    {"call": 7},
+    {7: "call"},
+    {"call": None},
+    {"call": "\ud800"},
+    {"call": "x" * 513},
+    {"x" * 65: ""},
+    {str(number): "" for number in range(17)},
+]
+
 #: Case 55: what is no number of seconds from now.
 BAD_LENGTHS_OF_TIME: list[object] = [
     0, -1, -0.5, float("nan"), float("inf"), 1e308, 253_402_300_799, True, "soon", "5", [5]

@@ -52,4 +52,5 @@ def _transcript(request: Request, heard: Heard, turns_before: int, model: str) -
         model=model,
         warnings=heard.warnings,
         turns_before=turns_before,
+        metadata=request.metadata,
     )

@@ -332,6 +332,20 @@ def test_transcribe_is_submit_and_wait(
         go(lambda other: other.transcribe(SILENCE, timeout=0.05))
 
 
+def test_a_client_says_how_long_its_waits_are(go: Callable[..., Any], redis_url: str) -> None:
+    """Where a call does not say, as with `Client`."""
+
+    async def wait(_: AsyncClient) -> None:
+        async with AsyncClient(redis_url, timeout=0.01) as hasty:
+            group = await hasty.submit_many([SILENCE, SILENCE])
+            recording = await hasty.submit_recording(SILENCE, split="fixed")
+            for waiting in (group.tickets[0], group, hasty.transcribe(SILENCE), recording):
+                with pytest.raises(ResultTimeout):
+                    await waiting
+
+    go(wait)
+
+
 def test_closing_tells_who_still_waits(go: Callable[..., Any]) -> None:
     """Nobody is left waiting for ever by a client that was closed."""
 

@@ -29,6 +29,7 @@ from tests.bad_asks import (
     BAD_BASE64,
     BAD_IDS,
     BAD_LENGTHS_OF_TIME,
+    BAD_METADATA,
     BAD_OPTIONS,
     BAD_PRIORITIES,
     BAD_TIMES,
@@ -260,6 +261,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     *(({"request_id": one}, "BAD_REQUEST_ID") for one in BAD_IDS if one is not None),
     *(({"priority": one}, "BAD_PRIORITY") for one in BAD_PRIORITIES),
     *BAD_OPTIONS,
+    *(({"metadata": one}, "BAD_METADATA") for one in BAD_METADATA),
     *(({name: one}, "BAD_DEADLINE") for name in ("deadline", "expires") for one in BAD_LENGTHS_OF_TIME),
 ]
 
@@ -301,6 +303,7 @@ BY_HAND: list[tuple[dict[str, Any], str]] = [
     (raw(url="file:///etc/passwd"), "BAD_REQUEST"),
     *((raw(base64=one), "BAD_BASE64") for one in BAD_BASE64),
     *(({**INLINE, "options": options}, code) for options, code in BAD_OPTIONS),
+    *(({**INLINE, "metadata": one}, "BAD_METADATA") for one in BAD_METADATA if one != {7: "call"}),
     *(({**INLINE, "deadline_at": one}, "BAD_DEADLINE") for one in BAD_TIMES),
     *(({**INLINE, "v": one}, "BAD_SCHEMA_VERSION") for one in BAD_VERSIONS),
 ]

@@ -138,6 +138,28 @@ def test_waiting_ends_at_its_timeout(client: Client) -> None:
         ticket.result(timeout=0.1)
 
 
+def test_a_client_says_how_long_its_waits_are(redis_url: str, redis_client: redis.Redis) -> None:
+    """Where a call does not say, whatever it is that waits; what would be for ever is refused."""
+    with Client(redis_url, timeout=0.01) as hasty:
+        group = hasty.submit_many([SILENCE, SILENCE])
+        waits: list[Callable[[], object]] = [
+            group.tickets[0].result,
+            group.results,
+            lambda: list(group.as_completed()),
+            lambda: hasty.transcribe(SILENCE),
+            lambda: hasty.result(group.tickets[1].request_id, timeout=None),
+            hasty.submit_recording(SILENCE, split="fixed").result,
+        ]
+        for wait in waits:
+            with pytest.raises(ResultTimeout):
+                wait()
+        (late,) = hasty.transcribe_batch([SILENCE])
+        assert isinstance(late, ResultTimeout)
+    for timeout in (0, -1, float("inf"), float("nan"), True, "60"):
+        with pytest.raises(RequestError, match="timeout is"):
+            Client(redis_url, timeout=timeout)  # type: ignore[arg-type]
+
+
 def test_group_results_come_in_order_and_errors_in_place(client: Client, store: Callable[..., None]) -> None:
     """`return_exceptions` puts an error where its transcript would be; otherwise it is raised."""
     group = client.submit_many([SILENCE] * 3, request_ids=["a", "b", "c"])

@@ -71,6 +71,16 @@ def test_receipt_tells_the_way(start_worker: StartWorker, client: Client, noise:
         assert receipt.total >= receipt.queued + receipt.prepared + receipt.engine > 0
 
 
+def test_notes_come_back(start_worker: StartWorker, client: Client, noise: Noise) -> None:
+    """With the transcript, a recording's with that of the whole; and they are no part of the content."""
+    start_worker()
+    notes = {"call": "17", "speaker": "Grüße"}
+    client.submit(noise(1), metadata=notes, request_id="noted")
+    assert client.submit(noise(1), request_id="noted").result(60).metadata == notes
+    assert client.submit_recording(noise(2), split="fixed", metadata=notes).result(60).metadata == notes
+    assert client.transcribe(noise(3), timeout=60).metadata is None
+
+
 def test_urgent_overtakes_what_waits(start_worker: StartWorker, client: Client, noise: Noise) -> None:
     """Of a backlog, urgent segments run in the first batches and bulk in the last."""
     for priority in ("bulk", "normal", "urgent"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from protocol.cues import columns, wrap
 from protocol.errors import RequestError
 from protocol.formats import FORMATS, OutputFormat
-from protocol.transcript import Segment, Timings, Transcript
+from protocol.transcript import Segment, Timings, Transcript, Word
 from protocol.wire import decode_transcript
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
@@ -93,6 +94,31 @@ def _milliseconds(clock: str) -> int:
 
 def unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def test_a_transcript_has_the_words_of_its_segments() -> None:
+    """In order, without a look into each; None where there are none to have."""
+    spoken = [
+        Segment(
+            id=at,
+            start=at,
+            end=at + 1,
+            text=" hi",
+            words=(Word(start=at, end=at + 1, word=" hi", probability=1),),
+        )
+        for at in range(2)
+    ]
+    transcript = Transcript(
+        request_id="a",
+        text="hi hi",
+        language="en",
+        language_probability=1,
+        duration=2,
+        segments=tuple(spoken),
+    )
+    assert transcript.words == tuple(word for segment in spoken for word in segment.words or ())
+    assert replace(transcript, segments=()).words is None
+    assert replace(transcript, segments=(replace(spoken[0], words=None),)).words is None
 
 
 def words(text: str) -> str:

@@ -51,6 +51,7 @@ def test_request_round_trip() -> None:
         deadline_at=1_732_000_002.5,
         conversation="call-7",
         tenant="clinic.example-1",
+        metadata={"call": "7", "wer": "Grüße"},
     )
     assert decode_request("call-7_b", encode_request(request), Priority.URGENT) == request
     assert conversation_of(encode_request(request)) == "call-7"
@@ -95,6 +96,7 @@ def test_transcript_round_trip() -> None:
         warnings=("normalised",),
         timings=timings,
         turns_before=3,
+        metadata={"call": "7"},
     )
     assert decode_transcript(encode_transcript(transcript)) == transcript
 
@@ -156,6 +158,12 @@ def test_transcript_round_trip() -> None:
         ({"tenant": ""}, "BAD_TENANT", "1 to 64"),
         ({"tenant": "x" * 65}, "BAD_TENANT", "1 to 64"),
         ({"tenant": 7}, "BAD_TENANT", "7"),
+        ({"metadata": ["call"]}, "BAD_METADATA", "['call']"),
+        ({"metadata": {"call": 7}}, "BAD_METADATA", "the value 7"),
+        ({"metadata": {str(number): "" for number in range(17)}}, "BAD_METADATA", "the limit is 16"),
+        ({"metadata": {"x" * 65: ""}}, "BAD_METADATA", "65 characters, the limit is 64"),
+        ({"metadata": {"call": "x" * 513}}, "BAD_METADATA", "513 characters, the limit is 512"),
+        ({"metadata": {"call": "\ud800"}}, "BAD_METADATA", "UTF-8"),
         ({"v": 2}, "BAD_SCHEMA_VERSION", "2"),
         ({"extra": 1}, "BAD_REQUEST", "extra"),
     ],
