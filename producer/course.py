@@ -6,35 +6,21 @@ them, and what happens in which order is written once, here.
 
 Whoever waits for the recording moves it on. As long as it is being read, there are at most
 `Reading.max_in_flight` parts that have not ended: the next is read when there is room for it.
-
-A recording with a deadline is refused if its first part cannot start by then. Later parts that cannot are
-late, as a request is that turns out so once it waits: they go after all that can still be in time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Callable
 
 from producer import manifest
-from producer.assembly import Assembly, Failure, Part, RecordingProgress
-from producer.exchange import Exchange
-from producer.given import GivenTerms
+from producer.assembly import Assembly, Failure, RecordingProgress
+from producer.feed import Feed, cancelled
 from producer.offer import has_room_later
 from producer.patience import Patience
-from producer.reading import NextPart, Reading
+from producer.reading import Reading
 from producer.results import outcomes, statuses
-from producer.splitting import Samples
-from protocol.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    Overloaded,
-    QueueUnreachable,
-    ResultTimeout,
-    TranscriptionError,
-)
-from protocol.request import Priority
+from producer.steps import Cancel, Pause, Steps
+from protocol.errors import Cancelled, Overloaded, ResultTimeout
 from protocol.transcript import Status, Transcript
 
 #: Time between two looks for results while parts are being enqueued, in seconds: a look costs a round trip, a
@@ -43,46 +29,6 @@ LOOK_EVERY = 0.05
 
 #: Time between two looks for more parts of a recording that another process enqueues, in seconds.
 LIST_EVERY = 0.25
-
-
-#: The terms of a part that is late: no deadline that it would be refused for, and the list to whose end a
-#: worker puts whatever is late.
-LATE: GivenTerms = {"deadline": None, "priority": Priority.BULK}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enqueue:
-    """Submit this audio segment, under the terms of the recording and these, which have the last word."""
-
-    request_id: str
-    terms: GivenTerms
-    samples: Samples = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Read:
-    """Ask for its `due` part: work for a processor."""
-
-    reading: Reading
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pause:
-    """Do nothing for so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel:
-    """Cancel this request."""
-
-    request_id: str
-
-
-Step: TypeAlias = Exchange[Any] | Enqueue | Read | Pause | Cancel
-Result = TypeVar("Result")
-Steps: TypeAlias = Generator[Step, Any, Result]
 
 
 class Course:
@@ -98,11 +44,10 @@ class Course:
     ) -> None:
         """`clock` gives seconds and never goes back; the transcript is late `deadline` seconds from now."""
         self.assembly = Assembly(request_id)
-        self._reading = reading
+        self._feed = None if reading is None else Feed(reading, self.assembly, clock, deadline=deadline)
         self._clock = clock
         self._end: manifest.End | None = None
         self._cancelled = False
-        self._deadline_at = None if deadline is None else clock() + deadline
         self._more_at = self._look_at = float("-inf")
 
     @property
@@ -118,7 +63,7 @@ class Course:
     def progress(self) -> RecordingProgress:
         """How far it is, as far as is known here."""
         parts = self.assembly.parts
-        read = self._reading.seconds if self._reading else parts[-1].end if parts else 0.0
+        read = self._feed.reading.seconds if self._feed else parts[-1].end if parts else 0.0
         read = self._end.duration if self._end else read
         return self.assembly.progress(seconds_read=read, is_read=self.is_read)
 
@@ -148,7 +93,7 @@ class Course:
             ResultTimeout: `patience` is over and it is not complete.
         """
         if self._cancelled:
-            raise _cancelled()
+            raise cancelled()
         came = yield from self.more()
         if not came or self._clock() >= self._look_at:
             came |= yield from self._look()
@@ -165,35 +110,39 @@ class Course:
         """Enqueue the next part if there is room, or learn of those that another process has enqueued."""
         if self._end is not None or self._clock() < self._more_at:
             return False
-        if self._reading is None:
+        if self._feed is None:
             return (yield from self._list())
-        if len(self.assembly.waiting) >= self._reading.max_in_flight:
+        if self._feed.is_full:
             return False
         try:
-            return (yield from self._enqueue(self._reading))
+            self._end = yield from self._feed.enqueue()
+        except Cancelled:
+            self._cancelled = True
+            raise
         except Overloaded as full:
             if not has_room_later(full):
                 raise
             self._more_at = self._clock() + full.retry_after
             return False
+        return True
 
     def cancel(self) -> Steps[bool]:
         """Cancel all parts that wait and enqueue no more; True if there was anything left to do."""
-        if self._reading is None:
+        if self._feed is None:
             yield from self._list(even_cancelled=True)
         was_complete = yield from self._ended()
         if was_complete:
             return False
         self._cancelled = yield manifest.cancellation(self.assembly.request_id)
-        if self._reading is not None:
-            self._reading.close()
+        if self._feed is not None:
+            self._feed.reading.close()
         for request_id in self.assembly.waiting:
             yield Cancel(request_id=request_id)
         return True
 
     def status(self) -> Steps[Status]:
         """Where it is: queued until a part of it has begun, running until all have ended."""
-        if self._reading is None and self._end is None:
+        if self._feed is None and self._end is None:
             yield from self._list(even_cancelled=True)
         complete = yield from self._ended()
         if self._cancelled:
@@ -202,59 +151,11 @@ class Course:
             return Status.FAILED if self.assembly.only_error() else Status.COMPLETED
         parts = self.assembly.parts
         if not parts:
-            return Status.UNKNOWN if self._reading is None else Status.QUEUED
+            return Status.UNKNOWN if self._feed is None else Status.QUEUED
         found: list[Status] = yield statuses([part.request_id for part in parts])
         if set(found) - {Status.QUEUED, Status.BATCHED}:
             return Status.RUNNING
         return Status.BATCHED if Status.BATCHED in found else Status.QUEUED
-
-    def _enqueue(self, reading: Reading) -> Steps[bool]:
-        due: NextPart | None = yield Read(reading=reading)
-        if due is None:
-            end = reading.end()
-            yield from self._write(manifest.ending(reading.request_id, end))
-            self._end = end
-            return True
-        number, part, samples = due
-        yield from self._write(manifest.announcement(reading.request_id, number, part))
-        try:
-            yield from self._submit(number, part, samples)
-        except TranscriptionError as error:
-            if _may_pass(error):
-                raise  # the part is still due: whoever tries again begins with it
-            yield from self._refuse(number, part, error)
-        else:
-            self.assembly.add(part)
-        reading.enqueued()
-        return True
-
-    def _submit(self, number: int, part: Part, samples: Samples) -> Steps[None]:
-        """Enqueue a part in time, or late if it is not the first one."""
-        if self._deadline_at is None:
-            yield Enqueue(request_id=part.request_id, terms={}, samples=samples)
-            return
-        left = self._deadline_at - self._clock()
-        try:
-            if left <= 0:
-                raise DeadlineExceeded("the deadline of the recording has passed", "DEADLINE_EXCEEDED")
-            yield Enqueue(request_id=part.request_id, terms={"deadline": left}, samples=samples)
-        except (DeadlineExceeded, Overloaded) as error:
-            if number == 1 or _may_pass(error):
-                raise
-            yield Enqueue(request_id=part.request_id, terms=LATE, samples=samples)
-
-    def _refuse(self, number: int, part: Part, error: TranscriptionError) -> Steps[None]:
-        """What cannot be enqueued is missing; but if it is the first part, so is what the caller asks."""
-        if number == 1:
-            raise error
-        yield from self._write(manifest.announcement(self.assembly.request_id, number, part, error))
-        self.assembly.add(part)
-        self.assembly.ended(part.request_id, error)
-
-    def _write(self, exchange: Exchange[bool]) -> Steps[None]:
-        self._cancelled = yield exchange
-        if self._cancelled:
-            raise _cancelled()
 
     def _list(self, *, even_cancelled: bool = False) -> Steps[bool]:
         self._more_at = self._clock() + LIST_EVERY
@@ -262,7 +163,7 @@ class Course:
         listed: manifest.Listed = yield manifest.listing(self.assembly.request_id)
         self._cancelled = listed.cancelled
         if listed.cancelled and not even_cancelled:
-            raise _cancelled()
+            raise cancelled()
         for part in listed.parts[known:]:
             self.assembly.add(part)
             if part.request_id in listed.refused:
@@ -284,7 +185,7 @@ class Course:
             listed: manifest.Listed = yield manifest.listing(self.assembly.request_id)
             self._cancelled = listed.cancelled
             if listed.cancelled:
-                raise _cancelled()
+                raise cancelled()
         return bool(ended)
 
     def _ended(self) -> Steps[bool]:
@@ -297,18 +198,9 @@ class Course:
 
     def _too_late(self) -> ResultTimeout:
         waiting, parts = len(self.assembly.waiting), len(self.assembly.parts)
-        if not parts and self._reading is None:
+        if not parts and self._feed is None:
             return ResultTimeout(f"nothing is known of a recording {self.assembly.request_id} yet")
         rest = "" if self.is_read else ", and it has not been enqueued to its end"
         return ResultTimeout(
             f"{waiting} of {parts} parts of recording {self.assembly.request_id} have no result yet{rest}"
         )
-
-
-def _may_pass(error: TranscriptionError) -> bool:
-    """Whether it says nothing about the part, which may be enqueued later."""
-    return isinstance(error, QueueUnreachable) or (isinstance(error, Overloaded) and has_room_later(error))
-
-
-def _cancelled() -> Cancelled:
-    return Cancelled("the recording was cancelled")

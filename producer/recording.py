@@ -10,10 +10,10 @@ import redis
 
 from producer.assembly import RecordingProgress
 from producer.begun import Begun, Follow
-from producer.course import Cancel, Enqueue, Pause, Read, Result, Step, Steps
 from producer.exchange import run
 from producer.reading import Reading
 from producer.standing import Standing
+from producer.steps import Cancel, Enqueue, Pause, Read, Result, Step, Steps
 from protocol.errors import TranscriptionError
 from protocol.transcript import Segment, Status, Transcript
 

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from producer.assembly import Assembly, Part
 from producer.audio import read_audio
-from producer.course import LATE, Cancel, Course, Enqueue, Pause, Read, Steps
+from producer.course import Course
 from producer.exchange import Exchange
+from producer.feed import LATE
 from producer.given import GivenTerms
 from producer.long_audio import read_pieces
 from producer.manifest import check_recording_id
 from producer.patience import Patience
 from producer.reading import Plan, Reading
+from producer.steps import Cancel, Enqueue, Pause, Read, Steps
 from protocol.errors import (
     Cancelled,
     DeadlineExceeded,
