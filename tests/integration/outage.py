@@ -6,6 +6,7 @@ import os
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -102,6 +103,7 @@ def hold(seconds: float = LONG) -> None:
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Look until it is so."""
+    """Look until it is so, for as long as anything may take."""
+    give_up_at = time.monotonic() + WAIT
     while not is_so():
-        pass
+        assert time.monotonic() < give_up_at, "it has not come about in time"
