@@ -20,6 +20,7 @@ from protocol.clock import SharedClock
 from protocol.errors import EngineError, RequestError
 from protocol.request import Request
 from workers.ahead import LOOK_SECONDS, Ahead
+from workers.batch_events import BatchEvents
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.gate import Gate
 from workers.learning import Learning
@@ -57,6 +58,7 @@ class Dispatcher:
         self.clock = SharedClock(backend.client.time)
         self._waiting = Waiting(settings.batching)
         self.metrics = Metrics()
+        self.batches = BatchEvents(worker)
         self._learning = Learning(settings.batching, self._waiting, self.metrics)
         self._ahead = Ahead(
             settings.prepare_ahead * self._waiting.cap.size,
@@ -157,6 +159,7 @@ class Dispatcher:
         self._fetch()
         self.start_if_due()
         run.log(report, outcomes)
+        self.batches.ended(run, report, outcomes)
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
         else:
@@ -185,6 +188,8 @@ class Dispatcher:
         loading = self._loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
+        if run is not None:
+            self.batches.failed(run, how)
         if run is None or run is self._abandoned:
             self.gate.release()
         elif loading is None:
@@ -211,6 +216,7 @@ class Dispatcher:
             return
         if report is None:
             log.warning("batch %d did not end in time; it goes back", self._running.number)
+            self.batches.failed(self._running, "it did not end before the worker had to")
         else:
             self.on_report(report)
         self._writer.write_again()
@@ -261,6 +267,7 @@ class Dispatcher:
             return
         self._allow(self._settings.batch_timeout)
         run.accepted_by(engine.pid)
+        self.batches.started(run)
         seconds = self._learning.expected(batch)
         if seconds is None or seconds > LOOK_SECONDS:
             self._ahead.begin(engine)

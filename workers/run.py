@@ -66,6 +66,21 @@ class Run:
         """Members that wait for no other batch, once `take_back` was called."""
         return [work for work in self.works if work.again is None]
 
+    @property
+    def described(self) -> str:
+        """Its size, why it was closed, and how much sound is in it."""
+        size, seconds = len(self.works), sum(work.item.cost for work in self.works)
+        return f"{size} request{'' if size == 1 else 's'} ({self.batch.reason}), {seconds:.1f} s of audio"
+
+    @property
+    def _predicted(self) -> str:
+        seconds = self.batch.predicted
+        return "" if seconds is None else f" ({seconds:.3f} s predicted)"
+
+    def name_on(self, worker: str) -> str:
+        """What it is called in receipts and events."""
+        return f"{worker}/{self.number}"
+
     def order(self) -> dict[str, Any]:
         """What the engine process is sent; see `workers.host.Host.run`."""
         return {
@@ -116,7 +131,7 @@ class Run:
             prepared=work.prepared + report["prepared"],
             engine=work.engine + report["engine"],
             total=ended_at - work.item.enqueued_at,
-            batch_id=f"{worker}/{self.number}",
+            batch_id=self.name_on(worker),
             batch_size=len(self.works),
             batch_position=position,
             batch_reason=self.batch.reason,
@@ -134,21 +149,16 @@ class Run:
 
     def log(self, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """One readable line for the batch, and one more for each request that failed."""
-        size = len(self.works)
         log.info(
-            "batch %d: %d request%s (%s), %.1f s of audio, waited %.3f s, prepared in %.3f s,"
-            " engine %.3f s%s%s%s",
+            "batch %d: %s, waited %.3f s, prepared in %.3f s, engine %.3f s%s%s%s",
             self.number,
-            size,
-            "" if size == 1 else "s",
-            self.batch.reason,
-            sum(work.item.cost for work in self.works),
+            self.described,
             self.batch.closed_at - min(work.item.enqueued_at for work in self.works),
             report["prepared"],
             report["engine"],
-            f" ({self.batch.predicted:.3f} s predicted)" if self.batch.predicted is not None else "",
+            self._predicted,
             f" with {report['model']}" if report["model"] else "",
-            f", {again} again at another temperature" if (again := size - len(outcomes)) else "",
+            f", {again} again at another temperature" if (again := len(self.works) - len(outcomes)) else "",
         )
         for message, outcome in outcomes:
             if isinstance(outcome, TranscriptionError):

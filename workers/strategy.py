@@ -95,6 +95,7 @@ def batched(task: Any, app: Any, consumer: Any) -> Callable[..., None]:
     utc = app.uses_utc_timezone()
     keys = app.settings.signing_keys()
     preferences = Preferences(app.settings)
+    dispatcher.batches.use(eventer)
     if eventer is not None:
         eventer.buffer_limit = EVENT_BUFFER
         eventer.on_send_buffered = _soon(consumer.hub, eventer.flush)

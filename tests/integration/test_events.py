@@ -50,6 +50,55 @@ def test_each_request_is_a_task_without_audio_or_text(
         assert secret not in heard
 
 
+def test_each_batch_is_a_task_beside_its_requests(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """It has the name that the receipts give it, says how large it was and why, and what became of it."""
+    start_worker(min_batch_size=4, max_batch_size=4)
+    with PubSub(redis_client.connection_pool, ignore_subscribe_messages=True) as channel:
+        channel.psubscribe("*celeryev*")
+        channel.get_message(timeout=WAIT)
+        prompts = [None, None, None, "fail"]
+        tickets = [client.submit(noise(nth), initial_prompt=each) for nth, each in enumerate(prompts)]
+        receipt = tickets[0].result(WAIT).timings
+        assert receipt is not None
+        _, events = listen_until_all_succeeded(channel, {receipt.batch_id})
+
+    received, started, succeeded = events[receipt.batch_id]
+    assert (received["name"], received["args"]) == ("segue.batch", "4 requests (full), 2.0 s of audio")
+    assert started["type"] == "task-started"
+    assert succeeded["result"] == "3 done, 1 failed"
+    assert succeeded["runtime"] == receipt.engine
+
+
+def test_batch_under_which_the_engine_dies_has_failed(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """Each of its runs is a task that says how the engine process ended; the request is another one."""
+    start_worker()
+    with PubSub(redis_client.connection_pool, ignore_subscribe_messages=True) as channel:
+        channel.psubscribe("*celeryev*")
+        channel.get_message(timeout=WAIT)
+        ticket = client.submit(noise(1), initial_prompt="crash")
+        heard: list[dict[str, Any]] = []
+        while not [event for event in heard if event["type"] == "task-failed"]:
+            heard += heard_on(channel)
+        ticket.cancel()
+
+    failed = next(event for event in heard if event["type"] == "task-failed")
+    assert failed["uuid"] == "w@test/1"
+    assert "engine process" in failed["exception"]
+
+
+def heard_on(channel: PubSub) -> list[dict[str, Any]]:
+    """The events of tasks in what is published next; none if nothing is."""
+    message = channel.get_message(timeout=WAIT)
+    body = json.loads(json.loads(message["data"])["body"]) if message else []
+    return [
+        event for event in (body if isinstance(body, list) else [body]) if event["type"].startswith("task-")
+    ]
+
+
 def listen_until_all_succeeded(channel: PubSub, ids: set[str]) -> tuple[str, dict[str, list[dict[str, Any]]]]:
     """All that was published, and the events of each task in order."""
     heard, events = "", defaultdict(list)
