@@ -40,11 +40,11 @@ class Recovery:
     p50: float
     p100: float
     p100_once: float | None
-    """Of those that were hit only once; the others lost several workers in a row, each with its lease."""
+    """Of those after which nothing else struck; others lost several workers in a row, each with its lease."""
     released_p100_once: float | None = None
-    """Until none of them was on record as running where it had been hit, of those that were hit only once."""
+    """Until none of them was on record as running where it had been hit, if nothing else struck."""
     again_p100_once: float | None = None
-    """Until all of them had begun to run again, of those that were hit only once."""
+    """Until all of them had begun to run again, if nothing else struck."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

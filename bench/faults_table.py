@@ -54,7 +54,7 @@ def waits_table(ledger: Ledger) -> Table:
 
 def strikes_table(ledger: Ledger) -> Table:
     """What struck how often, how often it hit a running batch, and how long that took to be made good."""
-    once = ("hit once: released", "runs again", "done")
+    once = ("alone: released", "runs again", "done")
     table = _table("Strikes", "hits", "done p50 s", "p100 s", *(f"{name} p100 s" for name in once))
     for kind, number in sorted(ledger.strikes.items()):
         recovery = ledger.recovery.get(kind)

@@ -216,6 +216,7 @@ class Nemesis(threading.Thread):
     def _undo_in(self, seconds: float, strike: Strike, undo: Callable[[], object]) -> None:
         """Undo it, again until Redis takes it, and ask for a result from then on."""
         self._resuming.began(lasts=True)
+        self._recoveries.watch(strike, {})
 
         def act() -> None:
             try:

@@ -36,7 +36,7 @@ class Watch:
     struck_at: float
     held: Held
     once: bool = True
-    """Whether nothing has struck any of them again since."""
+    """Whether nothing has struck since: a worker may also have held some of them, and not run them yet."""
     unseen: set[str] = field(default_factory=set)
     """Those that have not been seen to run again."""
     released: float | None = None
@@ -61,7 +61,7 @@ class Durations:
 
     done: list[float] = field(default_factory=list)
     done_once: list[float] = field(default_factory=list)
-    """Of those after which none of the requests was hit again; as the next two."""
+    """Of those after which nothing else struck until then; as the next two."""
     released_once: list[float] = field(default_factory=list)
     again_once: list[float] = field(default_factory=list)
 
@@ -100,13 +100,13 @@ class Recoveries:
         return {}
 
     def watch(self, kind: str, held: Held) -> None:
-        """A strike of this kind has hit these right now."""
-        if held:
-            new = Watch(kind=kind, struck_at=time.monotonic(), held=dict(held), unseen=set(held))
-            with self._lock:
-                for earlier in self._watches:
-                    earlier.once = earlier.once and held.keys().isdisjoint(earlier.held)
-                self._watches.append(new)
+        """A strike of this kind has hit these right now; maybe nobody."""
+        with self._lock:
+            for earlier in self._watches:
+                earlier.once = False
+            if held:
+                now = time.monotonic()
+                self._watches.append(Watch(kind=kind, struck_at=now, held=dict(held), unseen=set(held)))
 
     def _run(self) -> None:
         while not self._ending.wait(LOOK_EVERY_SECONDS):

@@ -13,16 +13,18 @@ RUNNING = json.dumps({"status": "STARTED", "result": {"hostname": "w"}})
 
 
 def test_who_is_struck_again_is_told_apart(redis_url: str, redis_client: redis.Redis) -> None:
-    """Each strike lasts until its requests have ended; those that met a later one are not hit once."""
+    """Each strike lasts until its requests have ended; it was the only one if no other came until then."""
     redis_client.mset(dict.fromkeys("abc", RUNNING))
     with Recoveries(redis_url, poison=()) as recoveries:
         recoveries.watch("killed", {"a": "w", "b": "w"})
         recoveries.watch("killed", {"b": "w"})
         recoveries.watch("frozen", {"c": "w"})
+        recoveries.watch("cut off", {})
+        recoveries.watch("last", {"c": "w"})
         redis_client.delete("a", "b", "c")
-        while len(recoveries.found["killed"].done) < 2 or not recoveries.found["frozen"].done:
+        while len(recoveries.found["killed"].done) < 2 or not recoveries.found["last"].done:
             pass
-    assert [len(recoveries.found[kind].done_once) for kind in ("killed", "frozen")] == [1, 1]
+    assert [len(recoveries.found[kind].done_once) for kind in ("killed", "frozen", "last")] == [0, 0, 1]
 
 
 def test_released_run_again_and_done_are_three_moments() -> None:
