@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import redis
 from kombu.asynchronous import Hub
 
 from batching.batch import Batch
@@ -34,11 +35,15 @@ from workers.settings import Settings
 from workers.settle import settle
 from workers.transport.channel import Wanted
 from workers.transport.claims import Share
+from workers.trouble import Trouble
 from workers.waiting import Waiting
 from workers.writer import Writer
 
 log = logging.getLogger(__name__)
 
+
+#: Pause before Redis is asked again who of a batch may run, in seconds.
+AGAIN_SECONDS = 0.2
 
 #: How long a stopping worker waits before it looks whether it shall hurry, in seconds.
 HURRY_SECONDS = 0.1
@@ -82,6 +87,8 @@ class Dispatcher:
         self._claim_alarm: Any = None
         self._claims_early = False
         self._holds = False
+        self._pauses = False
+        self._trouble = Trouble(log, "could not start a batch")
         self._loading: str | None = None
 
     def use_loop(self, hub: Hub) -> None:
@@ -241,7 +248,7 @@ class Dispatcher:
     def start_if_due(self) -> None:
         """Give the free engine its next batch, if one may start."""
         self._starts_soon = False
-        while self._engine is not None and self._running is None:
+        while self._engine is not None and self._running is None and not self._pauses:
             taken = self._waiting.take(self.clock.now())
             if taken is None:
                 self._holds = len(self._waiting) > 0
@@ -251,7 +258,14 @@ class Dispatcher:
             self._holds = False
 
     def _start(self, engine: EngineProcess, batch: Batch, taken: Sequence[Work]) -> None:
-        works = self.gate.admit(taken)
+        try:
+            works = self.gate.admit(taken)
+        except redis.RedisError as error:
+            self._trouble.met(error)
+            self._pauses = True
+            self._call_later(AGAIN_SECONDS, self._go_on)
+            return
+        self._trouble.over()
         if not works:
             return
         if len(works) < len(taken):
@@ -273,6 +287,10 @@ class Dispatcher:
             self._ahead.begin(engine)
         if self._settings.prepare_ahead and seconds is not None and seconds > 2 * CLAIM_SECONDS:
             self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
+
+    def _go_on(self) -> None:
+        self._pauses = False
+        self.start_if_due()
 
     def _claim_early(self) -> None:
         """The batch will soon end: receive the next meanwhile, and choose its members."""

@@ -74,7 +74,11 @@ class Gate:
             self._write(Writes(settlement=Settlement(turns=turns)))
 
     def admit(self, works: Sequence[Work]) -> list[Work]:
-        """Those of a batch that run now; the others are dealt with here."""
+        """Those of a batch that run now; the others are dealt with here.
+
+        Raises:
+            redis.RedisError: Redis does not say who may run, so nobody does: they wait here again.
+        """
         dropped = self.dropped([work.message for work in works])
         wanted = [work for work in works if work.message not in dropped]
         try:
@@ -82,9 +86,10 @@ class Gate:
         except LeaseLost as lost:
             log.warning("%s", lost)
             return []
-        except redis.RedisError as error:
-            log.warning("could not mark %d requests as started: %s", len(wanted), error)
-            return wanted
+        except redis.RedisError:
+            for work in wanted:
+                self._waiting.add_back(work)
+            raise
         judged = list(zip(wanted, verdicts, strict=True))
         self._keep_alone([work for work, verdict in judged if verdict.may is May.RUN_ALONE])
         return [work for work, verdict in judged if self._admits(work, verdict)]

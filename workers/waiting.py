@@ -74,6 +74,11 @@ class Waiting:
         )
         self._put(Work(message=message, request=request, item=item, received_at=now))
 
+    def add_back(self, work: Work) -> None:
+        """Let a request wait again as it did, since its batch could not start."""
+        work.item = replace(work.item, id=next(self._item_ids))
+        self._put(work)
+
     def add_suspect(self, work: Work) -> None:
         """Let a request wait to run alone: its batch took the engine down."""
         work.item = replace(work.item, id=next(self._item_ids), alone=True)

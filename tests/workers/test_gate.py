@@ -155,3 +155,22 @@ def test_who_must_run_alone_is_shared_with_the_neighbours() -> None:
 def test_who_cannot_be_shared_runs_alone_here(desk: Desk | None) -> None:
     """With kombu's own transport, and when Redis is away."""
     assert admitted(desk, "aaa") == (set(), {("0", True), ("1", True), ("2", True)})
+
+
+@pytest.mark.parametrize("error", [redis.ConnectionError("away"), redis.ResponseError("MISCONF no disk")])
+def test_nobody_runs_while_redis_does_not_say_who_may(error: Exception) -> None:
+    """Somebody may have been cancelled, or have killed an engine: all wait as they did."""
+    waiting = Waiting(Batching())
+    for name in "ab":
+        waiting.add(Message(name), request(name), now=0.0)
+    taken = waiting.take(1e9)
+    assert taken is not None
+
+    def start(*_: object) -> None:
+        raise error
+
+    backend: Any = SimpleNamespace(start=start, held_back=lambda: nullcontext(Writes()))
+    gate = Gate(backend, waiting, "w", settle=unexpected, write=unexpected)
+    with pytest.raises(redis.RedisError):
+        gate.admit(taken[1])
+    assert names(waiting.works()) == {("a", False), ("b", False)}
