@@ -61,21 +61,34 @@ class Listeners:
             subscription = Subscription(listener, channel)
             subscription.next_of("subscribe", min(timeout, SOCKET_TIMEOUT))
             yield subscription
-            listener.unsubscribe(channel)  # type: ignore[no-untyped-call]
         except BaseException:
             listener.close()
             raise
-        self._idle.append(listener)
+        self._keep(listener, channel)
 
     def _take(self) -> PubSub:
         if self._pid != os.getpid():  # after a fork they are the parent's
             self._idle, self._pid = [], os.getpid()
-        while self._idle:
-            listener = self._idle.pop()
+        while (listener := self._pop()) is not None:
             if _is_quiet(listener):
                 return listener
             listener.close()
         return PubSub(self._pool)
+
+    def _pop(self) -> PubSub | None:
+        try:
+            return self._idle.pop()
+        except IndexError:  # none, or another thread has taken it
+            return None
+
+    def _keep(self, listener: PubSub, channel: str) -> None:
+        """For the next wait. This one is over: what Redis does now is no error of its."""
+        try:
+            listener.unsubscribe(channel)  # type: ignore[no-untyped-call]
+        except redis.RedisError:
+            listener.close()
+        else:
+            self._idle.append(listener)
 
 
 def _is_quiet(listener: PubSub) -> bool:

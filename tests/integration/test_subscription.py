@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
+from cli.local_redis import LocalRedis
 from producer.connection import connect
 from producer.subscription import Listeners
 from protocol.routing import result_key
@@ -90,6 +92,17 @@ def test_a_connection_that_has_gone_meanwhile_is_not_used(
     redis_client.client_kill_filter(_type="normal", skipme=True)
     redis_client.client_kill_filter(_type="pubsub", skipme=True)
     assert wait_once(listeners, connection, redis_client, TWO) == f"of {TWO}".encode()
+
+
+def test_what_was_told_stays_told_though_redis_goes(tmp_path: Path) -> None:
+    """Nobody loses a result because Redis went between that and the end of the wait."""
+    with LocalRedis(tmp_path) as server, connect(server.url) as connection:
+        with Listeners(connection).subscribed(ONE, WAIT) as news:
+            connection.publish(ONE, "told")
+            told = news.wait(WAIT)
+            server.stop()
+            connection.connection_pool.disconnect()
+        assert told == b"told"
 
 
 def test_who_waits_at_the_same_time_shares_nothing(listeners: Listeners, redis_client: redis.Redis) -> None:
