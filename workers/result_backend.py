@@ -48,9 +48,17 @@ class BatchedBackend(RedisBackend):  # type: ignore[misc]
         meta = self._get_result_meta(result=plain, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
         ttl = self.failure_expires if state == states.FAILURE else self.expires
-        stored = Result(key=self.get_key_for_task(task_id), value=dumps(meta), ttl=ttl)
+        stored = Result(key=self.get_key_for_task(task_id), value=self._text_of(meta), ttl=ttl)
         self.writes.settlement.results.append(stored)
         return result
+
+    def _text_of(self, meta: dict[str, Any]) -> bytes | str:
+        """JSON of what is stored: fast if it is plain data, as all that is ours, else as kombu writes it."""
+        try:
+            return dumps(meta)
+        except TypeError:
+            text: str = self.encode(meta)
+            return text
 
     def _get_result_meta(
         self,
