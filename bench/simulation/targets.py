@@ -107,7 +107,7 @@ def _lengths(found: Study) -> Iterator[Target]:
     yield _at_most(8, "lengths: p99, over FIFO, load 0.8", over(TRITON, 0.8, "p99"), 1.01)
     yield _at_most(8, "lengths: mean, over FIFO, load 0.95", over(TRITON, 0.95), 0.55)
     sort = over(lengths.INFINITY_SORT, 0.95)
-    yield _at_most(8, "lengths: mean, over infinity's sort, load 0.95", sort, 0.80)
+    yield _at_most(8, "lengths: mean, over infinity's sort, load 0.95", sort, 0.80, ONE_BATCH)
     stable, two = (table[name][1.3].stable for name in (lengths.ONE_SEEN, lengths.TWO_SEEN))
     yield Target(
         row=8,
