@@ -18,6 +18,8 @@ class Reason(StrEnum):
     """One more would have exceeded `max_batch_seconds`."""
     URGENT = "urgent"
     """An urgent item waited."""
+    CALM = "calm"
+    """Kept short, for urgent items that may come meanwhile."""
     DEADLINE = "deadline"
     """Others were left behind so that these end in time."""
     LENGTHS = "lengths"

@@ -85,6 +85,8 @@ def first_come(line: Line, order: Places, room: Room) -> Chosen:
 def choose(at: Situation) -> Chosen:
     """The members of the next batch, at least one."""
     chosen = _best(at)
+    if chosen.rule is not Reason.URGENT and len(chosen.places) == at.calm.rows < at.room.rows:
+        chosen = replace(chosen, rule=Reason.CALM)
     if at.line.passed_by < MOST_PASSED_BY or at.line.oldest in chosen.places:
         return chosen
     oldest = np.array([at.line.oldest])

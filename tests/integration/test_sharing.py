@@ -67,7 +67,7 @@ def test_a_worker_takes_what_its_batch_waits_for(redis_client: redis.Redis) -> N
 
 
 def test_a_busy_worker_takes_nothing_from_a_free_one(redis_client: redis.Redis) -> None:
-    """One that claims early, before its batch has ended, takes only what nobody else is free to run."""
+    """One that claims early, before its batch has ended, takes only what nobody else is free to run (B6)."""
     first, second = workers(redis_client, 2)
     queue(redis_client, 20)
     assert claimed(first) == BATCH
