@@ -1,7 +1,8 @@
 """Recorded arrivals, replayed against a real worker and through the simulator: do the two agree?
 
 The worker runs the fake engine, whose batches take 100 ms and more. What the worker adds to that is measured
-first, and told to the simulator: how much later the next batch begins, and how much later an outcome comes.
+first, and told to the simulator: when an idle worker has a request in hand, how much later the next batch
+begins, which is more after a large one, and how much later an outcome comes.
 Latencies count as in the receipt, from submit until the outcome reached the worker.
 """
 
@@ -16,15 +17,19 @@ from statistics import mean
 
 import numpy as np
 
+from batching.item import Item
 from bench.contestants import AUDIO, ours, running
 from bench.simulation.arrivals import Times, as_items, bursts, poisson
 from bench.simulation.cost import Linear
-from bench.simulation.policy import Shipped
+from bench.simulation.policy import Members, Shipped
 from bench.simulation.simulator import simulate
 from producer import Client
 from protocol.transcript import Timings, Transcript
 
 LARGEST = 16
+
+#: The size of the other batches by which is measured what a worker adds for each request.
+SMALL = 4
 
 #: What the fake engine takes.
 ENGINE = Linear(base=0.100, each=0.005)
@@ -54,8 +59,12 @@ class Added:
 
     between: float
     """From the end of an engine call to the next: it keeps the engine from its work."""
+    each: float
+    """The same for each request of a batch."""
+    way: float
+    """From submit until an idle worker binds a batch; whoever has come by then is in it."""
     around: float
-    """To the latency of a request beyond that; below 0 if part of `between` comes after the outcome."""
+    """To the latency of a request beyond all that; below 0 if part of `between` comes after the outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,32 +113,71 @@ def measure(redis_url: str, folder: Path, *, requests: int = 600, seed: int = 1)
     Raises:
         ResultTimeout: the worker does not answer.
     """
+    small = SETTINGS | {"MAX_BATCH_SIZE": SMALL}
+    with running(ours(**small), redis_url, folder / "small.log"), Client(redis_url) as client:
+        after_small = _between(client, SMALL)
     with running(ours(**SETTINGS), redis_url, folder / "replay.log"), Client(redis_url) as client:
-        added = _added(client)
+        added = added_by(_lone(client), after_small, _between(client, LARGEST))
         found = [_replay(client, name, times, added) for name, times in traces(requests, seed).items()]
     return Replay(engine=ENGINE, added=added, traces=found)
 
 
-def _added(client: Client) -> Added:
-    """Measured with requests that come alone, and with full batches that wait for one another."""
+class Reached(Shipped):
+    """The batcher in a worker that a request has to reach first."""
+
+    def __init__(self, largest: int, way: float) -> None:
+        super().__init__(largest)
+        self._way = way
+        self._reached_at = float("-inf")
+
+    def add(self, item: Item) -> None:
+        """It waits, and is on its way if nothing did."""
+        if self.wake_at() is None:
+            self._reached_at = item.enqueued_at + self._way
+        super().add(item)
+
+    def take(self, now: float, /) -> Members:
+        """Nothing before the first has arrived, and then all that has come."""
+        return super().take(now) if now >= self._reached_at else ()
+
+    def wake_at(self) -> float | None:
+        """As ever, and not before the first has arrived."""
+        at = super().wake_at()
+        return None if at is None else max(at, self._reached_at)
+
+
+def _lone(client: Client) -> tuple[float, float]:
+    """The mean latency of requests that come alone, and how much of it is before their batch: seconds."""
     for _ in range(LONE):  # connections and scripts are there afterwards
         client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)
-    lone = [_receipt(client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)) for _ in range(LONE)]
-    tickets = client.submit_many([AUDIO] * (FULL * LARGEST), language="en")
-    return added([one.total for one in lone], [_receipt(one.result(PATIENCE_SECONDS)) for one in tickets])
+    alone = [_receipt(client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)) for _ in range(LONE)]
+    return mean(one.total for one in alone), mean(one.queued for one in alone)
 
 
-def added(lone: Sequence[float], waiting: Sequence[Timings]) -> Added:
-    """From the latencies of lone requests, and from the receipts of requests that were submitted together."""
-    ends = sorted({one.batch_id: one.total for one in waiting if one.batch_size == LARGEST}.values())
-    between = mean(later - earlier for earlier, later in pairwise(ends)) - ENGINE.of_size(LARGEST)
-    return Added(between=between, around=mean(lone) - ENGINE.of_size(1) - between)
+def _between(client: Client, size: int) -> float:
+    """What passes between full batches of `size` that wait for one another, in seconds."""
+    tickets = client.submit_many([AUDIO] * (FULL * size), language="en")
+    return between([_receipt(one.result(PATIENCE_SECONDS)) for one in tickets], size)
+
+
+def between(waiting: Sequence[Timings], size: int) -> float:
+    """The same from the receipts of requests that were submitted together."""
+    ends = sorted({one.batch_id: one.total for one in waiting if one.batch_size == size}.values())
+    return mean(later - earlier for earlier, later in pairwise(ends)) - ENGINE.of_size(size)
+
+
+def added_by(lone: tuple[float, float], after_small: float, after_large: float) -> Added:
+    """From what `_lone` found, and from what passes between batches of `SMALL` and of `LARGEST`: seconds."""
+    latency, way = lone
+    each = max(0.0, (after_large - after_small) / (LARGEST - SMALL))
+    fixed = max(0.0, after_large - each * LARGEST)
+    return Added(between=fixed, each=each, way=way, around=latency - ENGINE.of_size(1) - fixed - each - way)
 
 
 def _replay(client: Client, name: str, times: Times, added: Added) -> Replayed:
     submitted_at, receipts = _submitted(client, times)
     measured = [one.total for one in receipts]
-    run = simulate(Shipped(LARGEST), as_items(np.array(submitted_at)), seen(added))
+    run = simulate(Reached(LARGEST, added.way), as_items(np.array(submitted_at)), seen(added))
     measured_p50, measured_p99 = np.quantile(measured, [0.5, 0.99]).tolist()
     simulated_p50, simulated_p99 = (np.quantile(run.latencies, [0.5, 0.99]) + added.around).tolist()
     return Replayed(
@@ -146,7 +194,7 @@ def _replay(client: Client, name: str, times: Times, added: Added) -> Replayed:
 
 def seen(added: Added) -> Linear:
     """The engine as those see it who wait for it."""
-    return Linear(base=ENGINE.base + added.between, each=ENGINE.each)
+    return Linear(base=ENGINE.base + added.between, each=ENGINE.each + added.each)
 
 
 def _submitted(client: Client, times: Times) -> tuple[Sequence[float], Sequence[Timings]]:
@@ -169,7 +217,9 @@ def _receipt(transcript: Transcript) -> Timings:
 def rows(found: Replay) -> Iterator[str]:
     """For reading, in milliseconds."""
     yield (
-        f"The worker adds {found.added.between * 1000:.1f} ms between batches"
+        f"The worker adds {found.added.between * 1000:.1f} ms between batches,"
+        f" {found.added.each * 1000:.2f} ms for each request of one,"
+        f" {found.added.way * 1000:.1f} ms before an idle engine's batch,"
         f" and {found.added.around * 1000:.1f} ms to a request."
     )
     for one in found.traces:
