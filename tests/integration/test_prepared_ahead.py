@@ -20,6 +20,7 @@ from protocol.errors import RequestError, TranscriptionError
 from protocol.routing import payload_key
 from protocol.transcript import Transcript
 from tests.integration.conftest import StartWorker
+from tests.integration.outage import wait_until
 from workers.engine.fake import fingerprint
 
 Noise = Callable[..., NDArray[np.int16]]
@@ -94,6 +95,7 @@ def test_metrics_say_what_ran(start_worker: StartWorker, client: Client, noise: 
     tickets = client.submit_many([noise(seed) for seed in range(1, 9)], priority="bulk")
     for ticket in tickets:
         ticket.result(WAIT)
+    wait_until(lambda: figures(worker)["segue_batch_size_sum"] >= 9)  # results do not wait for that
     told = figures(worker)
     assert (told["segue_batch_size_sum"], told["segue_batch_size_count"]) == (
         9,

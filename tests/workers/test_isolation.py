@@ -68,7 +68,7 @@ def test_no_rows_are_no_call() -> None:
 
 @given(guilty=st.lists(st.booleans(), min_size=1, max_size=40))
 def test_only_guilty_rows_fail(guilty: list[bool]) -> None:
-    """Whichever rows break the call, they fail, all others are served once, and the calls are bounded (B8)."""
+    """Whichever rows break the call, they fail, all others are served once, and calls are bounded (B8)."""
     engine = RecordingEngine()
     rows = rows_of(*(EVIL if evil else None for evil in guilty))
     report = run_isolated(engine, rows)
