@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from faster_whisper.audio import pad_or_trim
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.utils import get_end
 from numpy.typing import NDArray
@@ -77,8 +76,10 @@ class Listener:
 
     def window(self) -> NDArray[np.float32]:
         """The features to encode next, padded with zeros: shape ``[n_mels, window_length]``."""
-        window = self._features[:, self._so_far.seek : self._so_far.seek + self._window_frames]
-        return np.asarray(pad_or_trim(window, self.window_length), dtype=np.float32)
+        padded = np.zeros((self._features.shape[0], self.window_length), np.float32)
+        heard = self._features[:, self._so_far.seek : self._so_far.seek + self._window_frames]
+        padded[:, : heard.shape[1]] = heard
+        return padded
 
     @property
     def window_length(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faster_whisper import WhisperModel
 from faster_whisper.tokenizer import Tokenizer
@@ -30,6 +30,8 @@ class Vocabulary:
     """Tokens that faster-whisper never lets a model generate by default: symbols and the control tokens."""
     controls: frozenset[int]
     """Those of them that are forbidden whenever any token is: start of transcript, tasks and the like."""
+    tokenizers: dict[tuple[str, str], Tokenizer] = field(default_factory=dict)
+    """By language and task, those asked for so far: each looks its tokens up once."""
 
     @classmethod
     def of(cls, whisper: WhisperModel) -> Vocabulary:
@@ -94,7 +96,9 @@ class Vocabulary:
 
     def tokenizer(self, language: str, task: str) -> Tokenizer:
         """The tokenizer whose start-of-transcript sequence asks for `language` and `task`."""
-        return _tokenizer(self.whisper, language, task)
+        if (language, task) not in self.tokenizers:
+            self.tokenizers[language, task] = _tokenizer(self.whisper, language, task)
+        return self.tokenizers[language, task]
 
     def suppressed(self, options: Options) -> tuple[int, ...] | None:
         """Tokens that are never generated, as faster-whisper reads the option."""
