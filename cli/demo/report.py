@@ -32,14 +32,16 @@ def report_of(figures: Figures) -> Iterator[RenderableType]:
 def texts_table(transcripts: Sequence[tuple[Planned, Transcript]]) -> Table:
     """What was said beside what was heard; words that differ stand out.
 
-    The rows with errors come first, so that the table does not flatter.
+    The rows with errors come first, so that the table does not flatter; what is in it twice says nothing new.
     """
-    ranked = sorted(transcripts, key=lambda pair: -word_errors(pair[0].said, pair[1].text))
+    each = {(planned.said, transcript.text): (planned, transcript) for planned, transcript in transcripts}
+    ranked = sorted(each.values(), key=lambda pair: -word_errors(pair[0].said, pair[1].text))
     wrong = sum(word_errors(planned.said, transcript.text) > 0 for planned, transcript in transcripts)
+    wrong_texts = sum(word_errors(said, heard) > 0 for said, heard in each)
     title = f"What was said, and what was heard ({wrong} of {len(transcripts)} with errors)"
     table = Table("", "said", "heard", title=title, title_justify="left")
-    half = TEXT_ROWS // 2
-    for planned, transcript in ranked[: min(half, wrong)] + ranked[wrong:][: TEXT_ROWS - min(half, wrong)]:
+    shown = min(TEXT_ROWS // 2, wrong_texts)
+    for planned, transcript in ranked[:shown] + ranked[wrong_texts:][: TEXT_ROWS - shown]:
         said, heard = compared(planned.said, transcript.text)
         table.add_row(planned.language, said, heard)
     return table

@@ -123,8 +123,14 @@ def _perform(stage: Stage, print_json: Callable[[Figures], None]) -> Figures:
             display.say(f"All of it goes on until you press Enter. Flower: {flower}/tasks")
             _wait_for_enter()
         else:
-            display.say("To look at it in Flower: segue demo --keep")
+            display.say(f"To look at it in Flower: {_segue()} demo --keep")
+            display.say(f"To hear your own audio, by a real model: {_segue()} up --model small")
     return figures
+
+
+def _segue() -> str:
+    """What whoever started this has to type: `make demo` leaves nothing on the PATH."""
+    return "segue" if shutil.which("segue") else ".venv/bin/segue"
 
 
 def _print(out: TextIO, figures: Figures) -> None:
