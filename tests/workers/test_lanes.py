@@ -11,12 +11,10 @@ from workers.engine.lanes import Lanes, pieces_of
 
 Groups = list[list[int]]
 
-MOST = 1_000.0
-
 
 def cut(groups: Groups, lanes: int) -> list[Sequence[int]]:
     """Rows are their own cost here."""
-    return pieces_of(groups, lanes, cost=float, most=MOST)
+    return pieces_of(groups, lanes, cost=float)
 
 
 def test_one_lane_runs_whole_groups() -> None:
@@ -34,14 +32,6 @@ def test_a_group_within_a_lanes_share_stays_whole() -> None:
     assert len(cut([[1, 1, 1], [2, 2, 2], [3, 3]], 2)) == 3
 
 
-def test_no_piece_costs_more_than_a_call_gains_by() -> None:
-    """What is dear goes in more pieces, of like length, so that no lane waits long; a row is never cut."""
-    assert cut([[500, 500, 500, 500, 500, 500]], 2) == [[500, 500]] * 3
-    assert cut([[240, 240, 240, 240, 240, 240, 240, 240, 240, 240]], 2) == [[240] * 4, [240] * 4, [240] * 2]
-    assert cut([[3_000, 3_000]], 2) == [[3_000], [3_000]]
-    assert cut([[500, 500, 500, 500, 500, 500]], 1) == [[500] * 6]
-
-
 def test_what_costs_most_comes_first() -> None:
     """The last to start is short, so that no lane waits long for it."""
     assert cut([[1], [30, 30], [5, 5]], 1) == [[30, 30], [5, 5], [1]]
@@ -51,7 +41,7 @@ def test_what_costs_most_comes_first() -> None:
 def test_every_row_is_in_one_piece(groups: Groups, lanes: int) -> None:
     """Nothing is lost or doubled, no piece mixes groups, and none has more than its lane's share."""
     named = [[(nth, row) for row in group] for nth, group in enumerate(groups)]
-    pieces = pieces_of(named, lanes, cost=lambda row: row[1], most=MOST)
+    pieces = pieces_of(named, lanes, cost=lambda row: row[1])
     assert sorted(row for piece in pieces for row in piece) == sorted(row for group in named for row in group)
     assert all(len({nth for nth, _ in piece}) == 1 for piece in pieces)
     assert max(map(len, pieces)) <= -(-sum(map(len, groups)) // lanes)

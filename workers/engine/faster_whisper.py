@@ -46,11 +46,6 @@ from workers.engine.words import align
 #: process (CUDA's `cudaErrorIllegalAddress`, `cudaErrorLaunchFailure`, `cudaErrorAssert` and the like).
 _LOST = ("cuda failed with error", "cuda error:", "cuda driver error")
 
-#: In one call of a lane, all rows together: fifteen windows of 4 s. Eight windows of 30 s take one core as
-#: long in one call as in four (149 and 154 ms of CPU time a row; with 50 tokens each 142 and 158;
-#: 2026-11-30), and cut so fine neither lane waits long for the other, nor holds much memory.
-MOST_FRAMES = 6_000
-
 #: The features of no audio: the one frame that every extractor adds, and that is not heard.
 _NO_FRAMES = np.zeros((1, 1), np.float32)
 
@@ -147,8 +142,7 @@ class FasterWhisperEngine:
         listeners = [Listener(row, self._vocabulary, self._context) for row in rows]
         while listening := [listener for listener in listeners if listener.is_listening]:
             groups = self._groups(listening)
-            pieces = pieces_of(groups, self._lanes.count, cost=window_length, most=MOST_FRAMES)
-            self._lanes.run(self._listen, pieces)
+            self._lanes.run(self._listen, pieces_of(groups, self._lanes.count, cost=window_length))
         return [listener.outcome() for listener in listeners]
 
     def _groups(self, listeners: Sequence[Listener]) -> list[list[Listener]]:

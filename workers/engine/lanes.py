@@ -43,31 +43,17 @@ class Lanes:
             self._threads.shutdown()
 
 
-def pieces_of(
-    groups: Sequence[Piece[Row]], lanes: int, cost: Callable[[Row], float], most: float
-) -> list[Piece[Row]]:
+def pieces_of(groups: Sequence[Piece[Row]], lanes: int, cost: Callable[[Row], float]) -> list[Piece[Row]]:
     """`groups` cut so that no piece keeps one lane busy while others have nothing left to do.
 
-    No piece has more than its lane's share of all rows, nor costs more than `most` unless it is one row. The
-    most expensive comes first: whichever lane is free takes the next, and short work at the end leaves the
-    least waiting. For one lane nothing is cut.
+    No piece has more than its lane's share of all rows. The most expensive comes first: whichever lane is
+    free takes the next, and short work at the end leaves the least waiting.
 
     Args:
-        groups: rows that may share a call, those of a group of like cost.
+        groups: rows that may share a call.
         lanes: how many pieces can run at once.
         cost: of a row, in any unit.
-        most: in that unit, where a call gains nothing by further rows.
     """
     share = -(-sum(map(len, groups)) // lanes)
-    pieces: list[Piece[Row]] = []
-    for group in groups:
-        length = min(share, _length(group, cost, most)) if lanes > 1 else share
-        pieces += [group[start : start + length] for start in range(0, len(group), length)]
+    pieces = [group[start : start + share] for group in groups for start in range(0, len(group), share)]
     return sorted(pieces, key=lambda piece: -sum(map(cost, piece)))
-
-
-def _length(group: Piece[Row], cost: Callable[[Row], float], most: float) -> int:
-    """How many rows a piece of `group` may have for `most`: as many in one as in the other."""
-    allowed = max(1, int(most // max(map(cost, group))))
-    count = -(-len(group) // allowed)
-    return -(-len(group) // count)
