@@ -70,8 +70,8 @@ class Worker:
     """What it believes to have: it may have missed an answer, and that it was taken for dead."""
     past: list[Claimed] = field(default_factory=list)
     """What it believed before it lost its lease and started anew."""
-    running: list[bytes] = field(default_factory=list)
-    """What its engine was given last."""
+    running: list[Claimed] = field(default_factory=list)
+    """What its engine was given last, by the claims under which it was."""
     claimed: int = 0
     """How many messages it has claimed under this lease."""
     is_overdue: bool = False
@@ -146,7 +146,7 @@ class Deliveries(RuleBasedStateMachine):
         verdicts = worker.claims.start(starters, 600)
         assert verdicts == [self._verdict(name, alone=len(names) == 1) for name in names]
         ran = [one.may is May.RUN for one in verdicts]
-        worker.running = [message for message, runs in zip(worker.told, ran, strict=True) if runs]
+        worker.running = [one for one, runs in zip(worker.told.values(), ran, strict=True) if runs]
 
     @precondition(lambda self: self._busy())
     @rule(who=WORKERS)
@@ -348,9 +348,10 @@ class Deliveries(RuleBasedStateMachine):
         return Verdict(may=may, deaths_alone=self.deaths.get(name, 0))
 
     def _die_of(self, worker: Worker) -> list[str]:
-        """The engine of `worker` dies: of what it was given last, if that is not settled yet."""
+        """The engine of `worker` dies: of what it was given last, if that is neither settled nor put away."""
         held = {message for message, _ in worker.held}
-        died = [self.request_of[message] for message in worker.running if message in held]
+        runs = [one for one in worker.running if one.message in held and worker.told.get(one.message) == one]
+        died = [self.request_of[one.message] for one in runs]
         for name in died:
             self.deaths[name] = self.deaths.get(name, 0) + (len(worker.running) == 1)
         worker.running = []
