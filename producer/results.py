@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from producer.exchange import Exchange
 from protocol.errors import Cancelled, DeadlineExceeded, EngineError, RequestError, TranscriptionError
+from protocol.fast_json import loads
 from protocol.request import Priority
 from protocol.routing import LEASES, cancel_key, id_key, payload_key, queue_key, result_key
 from protocol.transcript import ON_ITS_WAY, Status, Timings, Transcript
@@ -189,7 +189,7 @@ def _meta(stored: bytes | None) -> dict[str, Any] | None:
     if stored is None:
         return None
     try:
-        meta = json.loads(stored)
+        meta = loads(stored)
     except ValueError:
         return {}
     return meta if isinstance(meta, dict) else {}

@@ -1,1 +1,1 @@
-"""What a producer and a worker say to each other: standard library only, no I/O."""
+"""What a producer and a worker say to each other: standard library and orjson only, no I/O."""

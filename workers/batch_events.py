@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from protocol.errors import TranscriptionError
@@ -28,7 +29,7 @@ class BatchEvents:
         self._send("task-received", run, name=NAME, args=run.described, kwargs="", retries=0)
         self._send("task-started", run)
 
-    def ended(self, run: Run, report: dict[str, Any], outcomes: list[tuple[Any, Outcome]]) -> None:
+    def ended(self, run: Run, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """The engine has run it, whatever became of each request."""
         failed = sum(isinstance(outcome, TranscriptionError) for _, outcome in outcomes)
         again = len(run.works) - len(outcomes)

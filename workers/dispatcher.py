@@ -165,12 +165,7 @@ class Dispatcher:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
-        run.log(report, outcomes)
-        self.batches.ended(run, report, outcomes)
-        if run is self._abandoned:
-            log.warning("batch %d came too late: its requests run elsewhere", run.number)
-        else:
-            self._write(run, outcomes, report["engine"])
+        self._end(run, report, outcomes)
         self._study(run, report, now)
 
     def on_loading(self, model: str) -> None:
@@ -342,8 +337,13 @@ class Dispatcher:
         writes.settlement.others += run.suspicions
         self._writer.write(writes)
 
-    def _write(self, run: Run, outcomes: Sequence[tuple[Any, Outcome]], seconds: float) -> None:
-        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=seconds)
+    def _end(self, run: Run, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
+        run.log(report, outcomes)
+        self.batches.ended(run, report, outcomes)
+        if run is self._abandoned:
+            log.warning("batch %d came too late: its requests run elsewhere", run.number)
+            return
+        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
         writes.settlement.others += run.suspicions
         writes.settlement.rate = self._learning.rate
         self._writer.write(writes)

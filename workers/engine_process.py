@@ -12,7 +12,7 @@ import sys
 from multiprocessing.connection import Connection
 from typing import Any
 
-from workers.fast_json import dumps, loads
+from protocol.fast_json import dumps, loads
 from workers.settings import Settings
 
 #: How long a process that was told to end may take before it is killed, in seconds.

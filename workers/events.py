@@ -10,7 +10,7 @@ from celery.events.dispatcher import EventDispatcher as CeleryEventDispatcher
 from celery.utils.time import utcoffset
 from kombu import serialization
 
-from workers.fast_json import dumps
+from protocol.fast_json import dumps
 
 #: kombu's name for how events are written; whoever reads them finds JSON.
 SERIALIZER = "segue-json"

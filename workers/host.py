@@ -23,13 +23,13 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from protocol.errors import EngineError, TranscriptionError
+from protocol.fast_json import dumps, loads
 from protocol.request import Priority, Request
 from protocol.wire import decode_request
 from workers.engine.base import Engine, Outcome, Row
 from workers.engine.isolation import run_isolated
 from workers.engine.models import Models, Tell
 from workers.engine.spent import Spent
-from workers.fast_json import dumps, loads
 from workers.payloads import NOTHING_BEFORE, Fetched, Payloads
 from workers.prepared import Order, Prepared
 from workers.reports import all_failed, encode_outcome

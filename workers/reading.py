@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from protocol.errors import RequestError
+from protocol.fast_json import loads
 from protocol.request import Request
 from protocol.routing import TASK_NAME, priority_from_number
 from protocol.signing import Keys, check_signature
 from protocol.wire import decode_request
-from workers.fast_json import loads
 from workers.preferences import Preferences
 
 #: Order of the task's parameters, for senders that use positional arguments.

@@ -12,9 +12,9 @@ from celery import states
 from celery.backends.redis import RedisBackend
 from kombu.exceptions import DecodeError
 
+from protocol.fast_json import dumps
 from protocol.routing import HELD, HELD_BYTES, cancel_key, payload_key
 from workers import sentinel
-from workers.fast_json import dumps
 from workers.outcome import Encoded
 from workers.transport.claims import Claims
 from workers.transport.scripts import script

@@ -21,9 +21,9 @@ from kombu.exceptions import ContentDisallowed
 
 from protocol.clock import SharedClock
 from protocol.errors import RequestError
+from protocol.fast_json import loads
 from protocol.request import Request
 from protocol.routing import PRIORITY_NUMBERS, priority_from_number
-from workers.fast_json import loads
 from workers.preferences import Preferences
 from workers.reading import request_of, wrong_signature
 from workers.writes import Writes

@@ -21,9 +21,9 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
 from kombu.transport.virtual import QoS as VirtualQoS
 
+from protocol.fast_json import dumps, loads
 from protocol.routing import QUEUE
 from workers import sentinel
-from workers.fast_json import dumps, loads
 from workers.transport.bell import Bell
 from workers.transport.claims import LANES, Claimed, Claims, LeaseLost, Share
 from workers.transport.settlement import Settlement

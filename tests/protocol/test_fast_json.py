@@ -1,10 +1,10 @@
-"""Tests of `workers.fast_json`."""
+"""Tests of `protocol.fast_json`."""
 
 import json
 
 import pytest
 
-from workers.fast_json import dumps, loads
+from protocol.fast_json import dumps, loads
 
 
 @pytest.mark.parametrize("text", ['"\\ud800"', "[NaN]", '{"a": [1, null, "ü"]}'])
