@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -46,6 +47,10 @@ Noise = Callable[..., NDArray[np.int16]]
 WAIT = 60.0
 
 GOOD = wav(np.arange(16_000, dtype="<i2"))
+
+#: Code and message of each in `WRONG`, and in `BY_HAND`: a line each.
+ASKED_WRONGLY = Path(__file__).parents[1] / "data" / "golden" / "asked_wrongly.txt"
+SENT_WRONGLY = ASKED_WRONGLY.with_name("sent_wrongly.txt")
 
 #: What one request cannot hold, `segue transcribe` takes for a recording: which has sound, or another fault.
 AS_RECORDING = {"TOO_LONG": None, "TOO_LARGE": "UNSUPPORTED_FORMAT"}
@@ -119,6 +124,12 @@ def told(error: object) -> tuple[str, str] | None:
 def expected(one: BadFile, message: str) -> tuple[str, str]:
     """What whoever sends it is told, word for word where that does not depend on libav."""
     return one.code, message if says(message, one.said) else one.said
+
+
+def lines(outcomes: list[object]) -> str:
+    """Code and message of each, as they stand in the files: without what Python itself says of base64."""
+    said = "".join(f"{code}: {message}\n" for code, message in filter(None, map(told, outcomes)))
+    return re.sub(r"(is not base64 from character \d+ on): .*", r"\1", said)
 
 
 def check_in_place(outcomes: list[object], bad: list[BadFile]) -> None:
@@ -267,23 +278,26 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 
 
 def test_what_is_asked_wrongly_is_not_queued(client: Client) -> None:
-    """A bad id, priority, option or time is refused with its code before anything is written."""
+    """A bad id, priority, option or time is refused with its code, in these words, before it is written."""
+    refusals: list[object] = []
     for wrong, code in WRONG:
         with pytest.raises(RequestError) as refused:
             client.submit(GOOD, **wrong)
         assert (shown(wrong), refused.value.code) == (shown(wrong), code)
+        refusals.append(refused.value)
+    assert lines(refusals) == ASKED_WRONGLY.read_text("utf-8")
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
 
 
 def test_what_coroutines_ask_wrongly_is_not_queued(redis_url: str, client: Client) -> None:
-    """By the same rules."""
+    """By the same rules, in the same words."""
 
-    async def ask() -> list[str | None]:
+    async def ask() -> list[object]:
         async with AsyncClient(redis_url) as asking:
             tried = (asking.submit(GOOD, **wrong) for wrong, _ in WRONG)
-            return codes([*await asyncio.gather(*tried, return_exceptions=True)])
+            return [*await asyncio.gather(*tried, return_exceptions=True)]
 
-    assert asyncio.run(ask()) == [code for _, code in WRONG]
+    assert lines(asyncio.run(ask())) == ASKED_WRONGLY.read_text("utf-8")
     assert client.queue_depth() == {"urgent": 0, "normal": 0, "bulk": 0}
 
 
@@ -332,7 +346,7 @@ def test_what_is_sent_wrongly_by_hand_fails_alone(
     redis_client: redis.Redis,
     noise: Noise,
 ) -> None:
-    """Each has its code, among them hours of sound in kilobytes; the worker lives and the others go on."""
+    """Each has its code and these words, among them hours of sound in kilobytes; the others go on."""
     worker = start_worker()
     redis_client.set("segue:audio:bomb", flac_of_silence(36_000))
     redis_client.lpush(QUEUE, *CHOKING)
@@ -341,6 +355,7 @@ def test_what_is_sent_wrongly_by_hand_fails_alone(
     neighbour = client.submit(noise(1), priority="urgent")
     outcomes = [_outcome(client, f"by-hand-{number}") for number in range(len(BY_HAND))]
     assert codes(outcomes) == [code for _, code in BY_HAND]
+    assert lines(outcomes) == SENT_WRONGLY.read_text("utf-8")
     assert neighbour.result(WAIT).text
     assert worker.poll() is None
 
