@@ -9,7 +9,7 @@ import numpy as np
 from batching.item import Item
 from batching.latency import Ran
 from bench.simulation.arrivals import as_items, poisson, speech_lengths
-from bench.simulation.contest import LARGEST, POLICIES, SEGUE, SEGUE_WINDOW
+from bench.simulation.contest import BENTOML, LARGEST, POLICIES, SEGUE, SEGUE_WINDOW
 from bench.simulation.cost import Padded
 from bench.simulation.peers.bound_early import INFINITY_AHEAD, SortedByLength
 from bench.simulation.policy import Claiming, Policy, Shipped, calibration
@@ -33,10 +33,13 @@ def calibrated(largest: int) -> Sequence[Ran]:
 
 
 def policies() -> Mapping[str, Callable[[], Policy]]:
-    """Everyone of the contest, and those who look at lengths: ours with a calibration for this engine."""
+    """Those of the contest, and those who look at lengths: ours with a calibration for this engine.
+
+    But for BentoML, which gives up whatever has waited for a minute: beyond the capacity that is most of it.
+    """
     known = calibrated(LARGEST)
     return {
-        **POLICIES,
+        **{name: policy for name, policy in POLICIES.items() if name != BENTOML},
         SEGUE: lambda: Shipped(LARGEST, calibration=known),
         SEGUE_WINDOW: lambda: Shipped(LARGEST, smallest=2, calibration=known),
         ONE_SEEN: lambda: Claiming(LARGEST, LARGEST, calibration=known),
