@@ -172,7 +172,9 @@ def test_no_end_of_a_turn_blocks_the_next(
     assert tickets[3].cancel()
     redis_client.delete(payload_key("t6"))
     start_worker(transport=transport, max_retries=1, retry_delay=0)
-    assert celery_app.control.revoke("t4", reply=True, timeout=WAIT, limit=1)
+    # A worker hears of what is broadcast from the first turn of its loop on, shortly after it is ready.
+    while not celery_app.control.revoke("t4", reply=True, timeout=1, limit=1):
+        pass
     redis_client.rpush(NORMAL, first)  # only now that all is prepared
     said = " ".join(text_of(audios[at]) for at in (0, 8))
     tickets[9].result(WAIT)

@@ -36,7 +36,7 @@ def test_sigterm_finishes_the_batch_and_hands_back_the_rest(
     """At SIGTERM the running batch gets its results, what waited goes back, and the next worker has it."""
     tickets = [client.submit(noise(number)) for number in range(12)]
     first = start_worker("first", fake_fixed_ms=1_000, max_batch_size=4, transport=transport)
-    first.wait_for_line(r"batch 1: ", WAIT)
+    assert tickets[0].result(WAIT).text
     os.kill(first.pid, signal.SIGTERM)
     assert first.stop() == 0
     left = sum(client.queue_depth().values())
