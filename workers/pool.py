@@ -11,7 +11,6 @@ from typing import Any
 import redis
 from celery.concurrency.base import BasePool, apply_target
 from celery.exceptions import WorkerShutdown
-from celery.signals import worker_shutting_down
 from celery.worker import state
 from kombu.asynchronous import Hub
 
@@ -21,6 +20,7 @@ from workers.engine_process import EngineProcess, ProcessLost
 from workers.redis_check import UnfitRedis, check_redis
 from workers.result_backend import batched_backend
 from workers.settings import parse_listening
+from workers.stop_signals import StopSignals
 from workers.transport import channel
 from workers.transport.claims import Claims, LeaseLost, connect
 from workers.transport.keeper import Keeper
@@ -60,9 +60,8 @@ class EnginePool(BasePool):  # type: ignore[misc]
         backend = batched_backend(self.app)
         self.app.tasks[TASK_NAME].backend = backend
         self.dispatcher = Dispatcher(self._settings, backend, self._hostname)
-        self._stops = 0
         self._is_stopping = False
-        worker_shutting_down.connect(self._on_stop_signal)
+        self._stop_signals = StopSignals(self.dispatcher.hurry)
         self._connection = connect(self._settings.redis_url)
         self._claims = None
         if self._settings.transport == "claim":
@@ -164,12 +163,6 @@ class EnginePool(BasePool):  # type: ignore[misc]
         self._threads.shutdown(cancel_futures=True)
         if self._engine is not None:
             self._engine.close()
-
-    def _on_stop_signal(self, **_: Any) -> None:
-        """Whoever asks a second time will not wait for the batch."""
-        self._stops += 1
-        if self._stops > 1:
-            self.dispatcher.hurry()
 
     def on_terminate(self) -> None:
         """End at once; what runs is delivered again."""
