@@ -125,3 +125,26 @@ def test_refusing_redis_ends_no_worker(
         assert all_right(submit(client, 8))
     assert crew.all_live()
     assert all(crew.said(name).count(words) <= SPEAKERS for name in crew.workers)
+
+
+@pytest.mark.parametrize("spoil", [no_replicas, read_only, full])
+def test_who_refuses_to_write_is_connected_to_once(
+    server: LocalRedis, crew: Crew, admin: redis.Redis, spoil: Spoil
+) -> None:
+    """A connection cut meanwhile is made again, and stays: it needs nothing to be written."""
+    before = {name: crew.said(name).count("Connected to") for name in crew.workers}
+    mend = spoil(admin)
+    try:
+        admin.client_kill_filter(_type="normal", skipme=True)
+        for name, worker in crew.workers.items():
+            worker.wait_for_line(rf"(?s)(Connected to.*){{{before[name] + 1}}}", WAIT)
+        hold(REFUSAL)
+    finally:
+        mend()
+    with Client(server.url) as client:
+        assert all_right(submit(client, 8))
+    assert {name: crew.said(name).count("Connected to") - before[name] for name in crew.workers} == {
+        "a": 1,
+        "b": 1,
+    }
+    assert not any("Traceback" in crew.said(name) for name in crew.workers)

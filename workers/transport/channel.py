@@ -143,10 +143,15 @@ class Channel(stock.Channel):
             return sum(pipe.execute())
 
     def _queue_bind(self, *args: Any) -> None:
-        """Bind a queue. A full Redis refuses to write down what it knows, or nobody asks: it must not keep a
-        worker away that makes room."""
-        with suppress(redis.OutOfMemoryError):
+        """Bind a queue. A Redis that is full, or lacks replicas, refuses to write down what nobody asks for:
+        it must not keep a worker away that makes room, or let it connect anew and anew."""
+        with suppress(redis.ResponseError):
             super()._queue_bind(*args)
+
+    def maybe_refresh_binding_expiry(self) -> None:
+        """As `_queue_bind`: kombu would log a traceback every time."""
+        with suppress(redis.ResponseError):
+            super().maybe_refresh_binding_expiry()
 
     def close(self) -> None:
         """Take the bells down with the channel."""
