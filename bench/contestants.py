@@ -139,6 +139,8 @@ def result() -> dict[str, Any]:
         batch_reason="full",
         attempts=1,
         worker="celery@bench",
+        batch_wait=0.123456789,
+        submitted_at=1.8e9 + 0.123456,
     )
     transcript = Transcript(
         request_id=_ID,

@@ -6,13 +6,15 @@ Pure: no clock, no queue. A part is an audio segment, one request, and where it 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from producer.placing import placed
 from producer.results import Outcome
+from producer.tally import NOBODY_ASKED, Tally
 from protocol.errors import TranscriptionError
 from protocol.request import SAMPLE_RATE
-from protocol.transcript import Segment, Transcript, Word
+from protocol.transcript import Segment, Timings, Transcript
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Assembly:
         self.segments: list[Segment] = []
         """Those of the parts at the head, as far as all before them have ended; numbered from 1."""
         self._outcomes: dict[str, Outcome] = {}
+        self._tally = Tally()
         self._head = 0
 
     @property
@@ -92,10 +95,13 @@ class Assembly:
         self.parts.append(part)
 
     def ended(self, request_id: str, outcome: Outcome) -> None:
-        """How a part ended."""
+        """How a part ended. Of its transcript is kept what `transcript` needs, and nothing twice."""
+        if isinstance(outcome, Transcript) and outcome.timings is not None:
+            self._tally.add(outcome.timings)
+            outcome = replace(outcome, timings=None)
         self._outcomes[request_id] = outcome
         while self._head < len(self.parts) and self.parts[self._head].request_id in self._outcomes:
-            self.segments += self._moved(self.parts[self._head])
+            self._take_segments(self.parts[self._head])
             self._head += 1
 
     def failures(self) -> tuple[Failure, ...]:
@@ -124,7 +130,7 @@ class Assembly:
     def transcript(
         self, *, duration: float, language: str | None, warnings: Sequence[str], failures: Sequence[Failure]
     ) -> Transcript:
-        """All of it; `failures` are what is missing. There is no receipt for the whole."""
+        """All of it; `failures` are what is missing."""
         heard = self._heard()
         of_parts = [f"{part.start:.2f} s: {said}" for part, one in heard for said in one.warnings]
         spoken, probability = _language([one for _, one in heard], language)
@@ -139,24 +145,25 @@ class Assembly:
             model=heard[0][1].model if heard else "",
             warnings=(*warnings, *of_parts, *map(str, failures)),
             metadata=heard[0][1].metadata if heard else None,
+            timings=self.timings(is_read=True),
         )
+
+    def timings(self, *, is_read: bool) -> Timings | None:
+        """The receipt of the parts that have ended; None before one has.
+
+        `is_read` is whether all parts are known: a recording that has none has a receipt all the same.
+        """
+        return NOBODY_ASKED if is_read and not self.parts else self._tally.whole()
 
     def _heard(self) -> list[tuple[Part, Transcript]]:
         found = ((part, self._outcomes.get(part.request_id)) for part in self.parts)
         return [(part, outcome) for part, outcome in found if isinstance(outcome, Transcript)]
 
-    def _moved(self, part: Part) -> Iterator[Segment]:
-        """The segments of `part` where they are in the recording."""
+    def _take_segments(self, part: Part) -> None:
         outcome = self._outcomes[part.request_id]
-        of_part = outcome.segments if isinstance(outcome, Transcript) else ()
-        for number, segment in enumerate(of_part, start=len(self.segments) + 1):
-            yield replace(
-                segment,
-                id=number,
-                start=part.start + _start(segment, part),
-                end=part.start + segment.end,
-                words=segment.words and tuple(_later(word, part.start) for word in segment.words),
-            )
+        if isinstance(outcome, Transcript):
+            self.segments += placed(outcome.segments, part, first=len(self.segments) + 1)
+            self._outcomes[part.request_id] = replace(outcome, segments=())
 
 
 def failed(part: Part, error: TranscriptionError) -> Failure:
@@ -169,19 +176,6 @@ def failed(part: Part, error: TranscriptionError) -> Failure:
         retryable=error.retryable,
         request_id=part.request_id,
     )
-
-
-def _start(segment: Segment, part: Part) -> float:
-    """When `segment` begins, in seconds of its part.
-
-    Whisper says 0 for what begins with the audio segment, and pays the pause before it no attention; what
-    has cut it there has heard where it ends.
-    """
-    return segment.start or min(part.lead / SAMPLE_RATE, segment.end)
-
-
-def _later(word: Word, by: float) -> Word:
-    return replace(word, start=word.start + by, end=word.end + by)
 
 
 def _language(heard: Sequence[Transcript], wanted: str | None) -> tuple[str, float]:

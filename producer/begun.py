@@ -11,6 +11,7 @@ from producer.course import Course
 from producer.patience import Patience
 from producer.reading import Reading
 from producer.standing import Standing
+from protocol.transcript import Timings
 
 Follow: TypeAlias = Callable[[RecordingProgress], object]
 """Called with how far a recording has come, whenever it has come further."""
@@ -44,6 +45,14 @@ class Begun:
     def parts(self) -> tuple[Part, ...]:
         """The requests it is made of and their places, as far as this ticket has seen."""
         return tuple(self._course.assembly.parts)
+
+    @property
+    def timings(self) -> Timings | None:
+        """The receipt of the parts that have ended, as far as this ticket has seen; None before one has.
+
+        `producer/tally.py` says how it is made up. Each part's own is that of its request.
+        """
+        return self._course.timings()
 
     @property
     def failures(self) -> tuple[Failure, ...]:

@@ -21,7 +21,7 @@ from producer.reading import Reading
 from producer.results import outcomes, statuses
 from producer.steps import Cancel, Pause, Steps
 from protocol.errors import Cancelled, Overloaded, ResultTimeout
-from protocol.transcript import Status, Transcript
+from protocol.transcript import Status, Timings, Transcript
 
 #: Time between two looks for results while parts are being enqueued, in seconds: a look costs a round trip, a
 #: part some milliseconds of reading.
@@ -66,6 +66,10 @@ class Course:
         read = self._feed.reading.seconds if self._feed else parts[-1].end if parts else 0.0
         read = self._end.duration if self._end else read
         return self.assembly.progress(seconds_read=read, is_read=self.is_read)
+
+    def timings(self) -> Timings | None:
+        """The receipt of the parts that have ended, as far as is known here."""
+        return self.assembly.timings(is_read=self.is_read)
 
     def failures(self) -> tuple[Failure, ...]:
         """What is missing, as far as is known here."""

@@ -64,7 +64,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """The receipt: where a request spent its time. All lengths in seconds."""
+    """The receipt: where a request spent its time. All lengths in seconds.
+
+    That of a recording is made of those of its parts, as far as they have one: `producer/tally.py` says how.
+    """
 
     queued: float
     """From submit until the request was bound to a batch."""
@@ -85,6 +88,14 @@ class Timings:
     """The engine call, as the worker expected it when the batch was closed; None if it knew too little."""
     batch_wait: float | None = None
     """The part of `queued` in which its worker had it in hand; None if that was not told."""
+    submitted_at: float | None = None
+    """When that was which `queued` and `total` count from, in seconds since the epoch on Redis's clock."""
+    parts: int | None = None
+    """How many parts of a recording this is made of; None for a request, as are the next two."""
+    batches: int | None = None
+    """How many batches they were in."""
+    workers: int | None = None
+    """How many workers ran these."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

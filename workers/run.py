@@ -139,6 +139,7 @@ class Run:
             worker=worker,
             predicted=self.batch.predicted,
             batch_wait=self._batch_wait(work),
+            submitted_at=work.item.enqueued_at,
         )
         return Encoded({**encoded["transcript"], "timings": encode_timings(timings)})
 

@@ -58,8 +58,10 @@ def test_each_result_belongs_to_its_audio(
         assert max(sizes) == 8
 
 
-def test_receipt_tells_the_way(start_worker: StartWorker, client: Client, noise: Noise) -> None:
-    """Every member of a batch knows the batch, its place in it, why it closed, and how long all took."""
+def test_receipt_tells_the_way(
+    start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
+) -> None:
+    """Every member of a batch knows the batch, its place, why it closed, when it came, how long all took."""
     start_worker(min_batch_size=4, max_batch_size=4, max_batch_wait_ms=30_000)
     group = client.submit_many([noise(number) for number in range(4)])
     receipts = [one.timings for one in group.results(WAIT) if isinstance(one, Transcript)]
@@ -69,6 +71,7 @@ def test_receipt_tells_the_way(start_worker: StartWorker, client: Client, noise:
         assert (receipt.batch_id, receipt.batch_size, receipt.batch_reason) == ("w@test/1", 4, "full")
         assert (receipt.worker, receipt.attempts) == ("w@test", 1)
         assert receipt.total >= receipt.queued + receipt.prepared + receipt.engine > 0
+        assert receipt.submitted_at == pytest.approx(redis_client.time()[0], abs=2 * WAIT)
 
 
 def test_notes_come_back(start_worker: StartWorker, client: Client, noise: Noise) -> None:

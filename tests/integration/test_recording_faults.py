@@ -7,6 +7,7 @@ import json
 import struct
 import wave
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from producer.manifest import KEY_PREFIX
 from protocol.errors import Cancelled, EngineError, RequestError, ResultTimeout
 from protocol.request import SAMPLE_RATE, Priority
 from protocol.routing import queue_key, result_key
-from protocol.transcript import Segment, Transcript
+from protocol.transcript import Segment, Timings, Transcript
 from protocol.wire import encode_transcript
 from tests.integration.conftest import StartWorker
 from workers.demo import speech
@@ -32,6 +33,12 @@ from workers.demo import speech
 NOISE = np.random.default_rng(3).integers(-8_000, 8_000, 10 * SAMPLE_RATE, dtype=np.int16)
 
 PARTS = [f"r-{number:04}" for number in range(1, 7)]
+
+#: That of each part which is stored here: the worker has heard all at once.
+RECEIPT = Timings(
+    queued=0.5, prepared=0.1, engine=1.0, total=2.0, batch_id="w@a/1", batch_size=6, batch_position=0,
+    batch_reason="full", attempts=1, worker="w@a", submitted_at=1_000.0,
+)  # fmt: skip
 
 Store = Callable[[str], None]
 
@@ -44,7 +51,7 @@ def succeed(redis_client: redis.Redis) -> Store:
         segment = Segment(id=1, start=0.5, end=1.0, text=" hi")
         done = Transcript(
             request_id=request_id, text="hi", language="en", language_probability=1.0, duration=2.0,
-            segments=(segment,),
+            segments=(segment,), timings=RECEIPT,
         )  # fmt: skip
         meta = {"status": "SUCCESS", "result": encode_transcript(done), "task_id": request_id}
         redis_client.set(result_key(request_id), json.dumps(meta))
@@ -112,6 +119,7 @@ def test_one_failed_part_is_reported_and_not_fatal(client: Client, succeed: Stor
         assert (failure.start, failure.end) == (whole.parts[2].start, whole.parts[2].end)
         assert transcript.warnings == (str(failure),)
         assert len(transcript.segments) == len(PARTS) - 1
+        assert transcript.timings == whole.timings == replace(RECEIPT, parts=5, batches=1, workers=1)
 
 
 def test_if_every_part_fails_so_does_the_recording(client: Client, fail: Store) -> None:

@@ -114,6 +114,26 @@ def test_times_are_exact(client: Client, transcript: Transcript, known: Known) -
         assert abs(segment.start - place[0]) <= RESOLUTION
 
 
+def test_the_receipt_is_made_of_those_of_the_parts(client: Client, transcript: Transcript) -> None:
+    """Counted batch by batch, from the first submit to the last end; the ticket has it without the text."""
+    ticket = client.get_recording("known")
+    assert ticket.timings is None
+    ticket.result(TIMEOUT)
+    of_parts = [timings for part in ticket.parts if (timings := client.get(part.request_id).timings)]
+    whole = transcript.timings
+    assert whole is not None
+    assert whole == ticket.timings
+    assert (whole.parts, whole.workers) == (len(ticket.parts), 1)
+    assert whole.batches == len({one.batch_id for one in of_parts})
+    engine = {one.batch_id: one.engine for one in of_parts}
+    assert whole.engine == pytest.approx(sum(engine.values()))
+    assert whole.queued == of_parts[0].queued
+    ends = [one.submitted_at + one.total for one in of_parts if one.submitted_at is not None]
+    assert len(ends) == len(of_parts)
+    assert whole.total == pytest.approx(max(ends) - (of_parts[0].submitted_at or 0), abs=1e-3)
+    assert whole.worker == of_parts[0].worker
+
+
 def test_any_process_can_collect_it(worker: str, transcript: Transcript) -> None:
     """Another client, who has nothing but the id, gets the same."""
     with Client(worker) as other:
@@ -164,6 +184,8 @@ def test_a_recording_without_speech_is_empty(client: Client) -> None:
     found = client.submit_recording(np.zeros(16_000 * 60, np.int16), language="en").result(TIMEOUT)
     assert (found.text, found.segments, found.no_speech) == ("", (), True)
     assert (found.duration, found.language) == (60.0, "en")
+    assert found.timings is not None
+    assert (found.timings.parts, found.timings.total) == (0, 0.0)
 
 
 def test_coroutines_get_the_same(worker: str, known: Known, transcript: Transcript) -> None:
@@ -172,7 +194,11 @@ def test_coroutines_get_the_same(worker: str, known: Known, transcript: Transcri
     async def main() -> tuple[Transcript, list[Segment]]:
         async with AsyncClient(worker) as client:
             begun = await client.submit_recording(known.samples, split="energy", language="en")
+            assert begun.timings is None
             segments = [segment async for segment in begun.segments(TIMEOUT)]
+            assert begun.timings == (await begun).timings
+            assert begun.timings is not None
+            assert begun.timings.parts == len(begun.parts)
             return await client.get_recording("known"), segments
 
     whole, segments = asyncio.run(main())
@@ -207,6 +233,8 @@ def test_the_command_line_submits_now_and_collects_later(
     assert (got.exit_code, got.stderr) == (0, "")
     line = json.loads(got.stdout)
     assert (line["text"], line["failures"]) == (transcript.text, [])
+    assert transcript.timings is not None
+    assert line["timings"]["parts"] == transcript.timings.parts
 
 
 def test_the_command_line_takes_long_files_as_any(worker: str, long_wav: Path, known: Known) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
+import json
 import os
 import struct
 import tracemalloc
 import wave
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +41,9 @@ from protocol.errors import (
     ResultTimeout,
     TranscriptionError,
 )
-from protocol.transcript import Segment, Transcript, Word
+from protocol.formats import FORMATS, OutputFormat
+from protocol.transcript import Segment, Timings, Transcript, Word
+from protocol.wire import decode_transcript, encode_timings
 from tests.producer.conftest import Encode
 
 Samples = NDArray[np.int16]
@@ -323,6 +329,78 @@ def test_a_part_that_failed_is_missing_and_said_to_be() -> None:
         "r-0001",
     )
     assert (found.text, found.warnings) == ("b", ("w", "10.00 s to 20.00 s: broke [ENGINE_ERROR]"))
+
+
+def receipt(number: int) -> Timings:
+    """That of a part that was in a batch of its own."""
+    return Timings(
+        queued=0.5, prepared=0.125, engine=1.0, total=2.0, batch_id=f"w@a/{number}", batch_size=1,
+        batch_position=0, batch_reason="alone", attempts=1, worker="w@a", submitted_at=1_000.0 + number,
+    )  # fmt: skip
+
+
+def test_a_recording_has_a_receipt_of_its_own() -> None:
+    """Made of those of its parts; one that failed has none, and is not counted."""
+    assembly = Assembly("r")
+    for number in (1, 2, 3):
+        assembly.add(part(number, 10.0 * number))
+    assert assembly.timings(is_read=False) is None
+    assembly.ended("r-0003", replace(heard(" c", 1.0, 2.0), timings=receipt(3)))
+    assembly.ended("r-0002", EngineError("broke", "ENGINE_ERROR"))
+    assembly.ended("r-0001", replace(heard(" a", 1.0, 2.0), timings=receipt(1)))
+    found = assembled(assembly).timings
+    assert found is not None
+    assert (found.parts, found.batches, found.workers, found.worker) == (2, 2, 1, "w@a")
+    assert (found.submitted_at, found.total, found.engine, found.attempts) == (1_001.0, 4.0, 2.0, 1)
+    assert assembly.timings(is_read=True) == found
+
+
+def test_a_recording_without_parts_has_a_receipt_too() -> None:
+    """No worker has heard of it. While it is being read, nobody knows."""
+    assembly = Assembly("r")
+    assert assembly.timings(is_read=False) is None
+    found = assembled(assembly).timings
+    assert found is not None
+    assert (found.parts, found.attempts, found.total, found.worker) == (0, 0, 0.0, "")
+
+
+def test_the_receipt_of_a_recording_survives_json() -> None:
+    """As that of a request does, whose JSON knows nothing of parts."""
+    assembly = Assembly("r")
+    assembly.add(part(1, 0.0))
+    assembly.ended("r-0001", replace(heard(" a", 1.0, 2.0), timings=receipt(1)))
+    transcript = assembled(assembly)
+    encoded = json.loads(transcript.to("json"))
+    assert decode_transcript(encoded) == transcript
+    assert (encoded["timings"]["parts"], encoded["timings"]["batches"]) == (1, 1)
+    assert not {"parts", "batches", "workers"} & encode_timings(receipt(1)).keys()
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS if form != "json"])
+def test_the_receipt_of_a_recording_is_in_no_other_format(form: OutputFormat) -> None:
+    """They hold what was said, and OpenAI's fields."""
+    assembly = Assembly("r")
+    assembly.add(part(1, 0.0))
+    assembly.ended("r-0001", heard(" a", 1.0, 2.0))
+    transcript = assembled(assembly)
+    assert replace(transcript, timings=receipt(1)).to(form) == transcript.to(form)
+
+
+def test_what_is_kept_of_a_part_is_not_kept_twice() -> None:
+    """Its segments are the recording's, moved; its receipt is counted and let go."""
+
+    def alive() -> Counter[type]:
+        gc.collect()
+        return Counter(type(one) for one in gc.get_objects() if isinstance(one, Segment | Timings))
+
+    before = alive()
+    assembly = Assembly("r")
+    for number in range(1, 101):
+        assembly.add(part(number, 10.0 * number))
+        assembly.ended(f"r-{number:04}", replace(heard(" a", 1.0, 2.0), timings=receipt(number)))
+    kept = alive() - before
+    assert (kept[Segment], len(assembly.segments)) == (100, 100)
+    assert kept[Timings] <= 1
 
 
 def test_the_language_is_that_of_most_of_the_sound() -> None:
