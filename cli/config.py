@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,11 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from cli.exits import Exit, ended
+from cli.saying import say
 from workers.settings import Loaded, SettingsError, load
+
+#: Columns of a table in a file or pipe, which has no edge to break lines at.
+WIDE = 1_000
 
 app = typer.Typer(
     name="config",
@@ -45,9 +50,10 @@ def check(
     except SettingsError as error:
         raise ended(Exit.USAGE, error) from None
     if as_json:
-        typer.echo(_as_json(loaded))
+        say(_as_json(loaded))
     else:
-        Console(markup=False, highlight=False).print(_as_table(loaded))
+        width = None if sys.stdout.isatty() else WIDE
+        Console(markup=False, highlight=False, width=width).print(_as_table(loaded))
 
 
 def _as_json(loaded: Loaded) -> str:

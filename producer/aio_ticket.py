@@ -86,6 +86,9 @@ class AsyncTicketGroup:
         self._standing = standing
         self.tickets = tuple(tickets)
 
+    def __repr__(self) -> str:
+        return f"AsyncTicketGroup({len(self.tickets)} tickets)"
+
     def __len__(self) -> int:
         return len(self.tickets)
 

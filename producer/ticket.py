@@ -111,6 +111,9 @@ class TicketGroup:
         self._standing = standing
         self.tickets = tuple(tickets)
 
+    def __repr__(self) -> str:
+        return f"TicketGroup({len(self.tickets)} tickets)"
+
     def __len__(self) -> int:
         return len(self.tickets)
 

@@ -40,6 +40,8 @@ def zmq(
 
     It needs pyzmq: pip install 'segue[zmq]'. docs/predecessor.md shows each action.
     """
+    if "/" in address:
+        raise ended(Exit.USAGE, f"--address is {address}: expected an IP address; --port says the port")
     if not public and not is_loopback(address):
         raise ended(
             Exit.USAGE,

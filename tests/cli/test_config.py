@@ -17,11 +17,14 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is set where the tests run stays out of them."""
     for name in ("SEGUE_CONFIG", *(name.env for name in NAMES)):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", "40")
 
 
 def test_prints_every_setting_with_its_source() -> None:
-    """The table has one row for each setting, with its value and where it comes from."""
+    """The table has a row for each setting, with its value and where it comes from.
+
+    In a file or pipe it is a line each, however narrow the screen beside it is.
+    """
     result = CliRunner().invoke(app, ["check"], env={"SEGUE_MODEL": "demo [red]"})
     assert result.exit_code == 0, result.output
     rows = [

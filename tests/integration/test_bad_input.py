@@ -212,11 +212,16 @@ def test_the_command_line_names_it(
 def test_submit_on_the_command_line_names_it(
     client: Client, redis_url: str, bad: list[BadFile], paths: list[Path], good: Path
 ) -> None:
-    """One line each, with the code, and exit status 1; the good one and recordings have ids."""
+    """One line each, in the same words and with the code, and exit status 1; the good one and recordings
+    have ids."""
     asked = CliRunner().invoke(app, ["submit", *map(str, paths), str(good), "--redis-url", redis_url])
     wanted = [AS_RECORDING.get(one.code, one.code) for one in bad]
     complaints = [line for line in asked.stderr.splitlines() if line.endswith("]")]
-    assert [line.rsplit(" [", 1)[1][:-1] for line in complaints] == [code for code in wanted if code]
+    refused = [(one, path, code) for one, path, code in zip(bad, paths, wanted, strict=True) if code]
+    for line, (one, path, code) in zip(complaints, refused, strict=True):
+        message, _, told_code = line.removeprefix(f"segue: {path}: ").rpartition(" [")
+        assert told_code == f"{code}]"
+        assert one.code in AS_RECORDING or says(message, one.said), (one, line)
     assert (asked.exit_code, len(asked.stdout.split())) == (1, 1 + wanted.count(None))
     assert client.queue_depth()["normal"] >= 1
 

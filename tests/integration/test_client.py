@@ -98,6 +98,11 @@ def test_bad_argument_is_refused_before_anything_is_written(
     assert redis_client.dbsize() == 0
 
 
+def test_a_group_shows_how_many_it_is(client: Client) -> None:
+    """Not where it is in memory."""
+    assert repr(client.submit_many([SILENCE, SILENCE])) == "TicketGroup(2 tickets)"
+
+
 def test_one_bad_segment_refuses_its_chunk(client: Client, redis_client: redis.Redis) -> None:
     """A chunk is one transaction: nothing of it is enqueued if one audio segment is unreadable."""
     with pytest.raises(RequestError):

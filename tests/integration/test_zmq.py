@@ -287,6 +287,13 @@ def test_it_is_open_to_others_only_if_told(address: str) -> None:
     assert "--public" in asked.stderr
 
 
+@pytest.mark.parametrize("more", [[], ["--public"]])
+def test_a_whole_endpoint_is_no_address(more: list[str]) -> None:
+    """It says what is expected, not that others could reach it."""
+    asked = CliRunner().invoke(app, ["zmq", "--address", "tcp://127.0.0.1:5800", *more])
+    assert (asked.exit_code, "--port" in asked.stderr, "password" in asked.stderr) == (2, True, False)
+
+
 def test_an_address_that_is_taken_or_wrong_is_named() -> None:
     """One line and status 2, instead of a traceback."""
     with socket.socket() as holder:
