@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.exits import Exit, Verbs, ended
+from cli.saying import say, say_json
 
 if TYPE_CHECKING:
     from workers.transport.dead import Dead, DeadOnes
@@ -40,10 +41,10 @@ def list_all(as_json: AsJson = False, redis_url: RedisUrl = None) -> None:
         found = kept.list()
     if as_json:
         for one in found:
-            typer.echo(json.dumps(_described(one)))
+            say_json(_described(one))
         return
     for one in found:
-        typer.echo(f"{one.name}  {_when(one)}  {one.reason}")
+        say(f"{one.name}  {_when(one)}  {one.reason}")
     if not found:
         typer.echo("Nothing is dead.", err=True)
 
@@ -55,7 +56,7 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME")], redis_url: RedisU
     Why it is here, and the message as it was sent, without its audio.
     """
     with _dead_ones(redis_url) as kept:
-        typer.echo(json.dumps(_described(kept.show(name)), indent=2))
+        say(json.dumps(_described(kept.show(name)), indent=2))
 
 
 @app.command()
@@ -64,7 +65,7 @@ def retry(names: Names, redis_url: RedisUrl = None) -> None:
     with _dead_ones(redis_url) as kept:
         for name in names:
             kept.retry(name)
-            typer.echo(f"{name} is queued again")
+            say(f"{name} is queued again")
 
 
 @app.command()
@@ -76,7 +77,7 @@ def drop(names: Names, redis_url: RedisUrl = None) -> None:
     with _dead_ones(redis_url) as kept:
         for name in names:
             kept.drop(name)
-            typer.echo(f"{name} is dropped")
+            say(f"{name} is dropped")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from cli.saying import CannotPrint
 from protocol.address import BadAddress
 from protocol.errors import QueueUnreachable, RequestError, ResultTimeout, TranscriptionError
 from protocol.signing import BadKeys
@@ -45,7 +46,7 @@ class Verbs(TyperGroup):
             raise ended(Exit.TIMEOUT, error) from None
         except (RequestError, BadAddress, BadKeys) as error:
             raise ended(Exit.USAGE, error) from None
-        except TranscriptionError as error:
+        except (TranscriptionError, CannotPrint) as error:
             raise ended(Exit.FAILED, error) from None
         except KeyboardInterrupt:
             raise typer.Exit(Exit.INTERRUPTED) from None

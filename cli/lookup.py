@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from cli.options import AsJson, Folder, JsonLines, LineCount, LineWidth, RedisUr
 from cli.outcomes import Left, collect, told_what_goes_on
 from cli.outputs import Form, Output
 from cli.recordings import look_up
+from cli.saying import say, say_json
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
 from protocol.transcript import ON_ITS_WAY, Status
 
@@ -85,14 +85,14 @@ def queue(as_json: AsJson = False, redis_url: RedisUrl = None) -> None:
     with client_of(redis_url) as client:
         depths = client.queue_depth()
     if as_json:
-        typer.echo(json.dumps(depths))
+        say_json(depths)
         return
     for priority, depth in depths.items():
-        typer.echo(f"{priority}\t{depth}")
+        say(f"{priority}\t{depth}")
 
 
 def _say_where(request_id: str, where: Status, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps({"request_id": request_id, "status": where}))
+        say_json({"request_id": request_id, "status": where})
     else:
-        typer.echo(f"{request_id}\t{where}")
+        say(f"{request_id}\t{where}")

@@ -16,6 +16,7 @@ from cli.outputs import Output
 from cli.presence import worker_answers
 from cli.progress import progress
 from cli.recordings import failures, give_up, is_partial
+from cli.saying import CannotPrint
 from protocol.errors import QueueUnreachable, RequestError, ResultTimeout, TranscriptionError
 from protocol.transcript import Transcript
 
@@ -50,8 +51,9 @@ def collect(left: Left, output: Output, timeout: float | None, redis_url: str | 
             else:
                 look = partial(_result, entry, partial(bar.tell, name))
                 outcome = patiently(look, give_up_at, redis_url)
-            failed |= output.show(name, place, outcome, failures(entry))
-            failed |= is_partial(name, entry, outcome)
+            with bar.aside():
+                failed |= output.show(name, place, outcome, failures(entry))
+                failed |= is_partial(name, entry, outcome)
             left.popleft()
             bar.advance()
     if failed:
@@ -62,15 +64,24 @@ def collect(left: Left, output: Output, timeout: float | None, redis_url: str | 
 def told_what_goes_on(left: Left, *, begun_here: bool = True) -> Iterator[None]:
     """Whoever ends this early, by Ctrl-C or for want of time, is told how to ask for what is left.
 
-    Requests go on; recordings that were `begun_here` do not.
+    Requests go on; recordings that were `begun_here` only if all of them is enqueued. Whoever has closed the
+    pipe wants no more, and is told nothing of requests.
     """
     try:
         yield
-    except (ResultTimeout, NoWorker, QueueUnreachable, KeyboardInterrupt):
+    except (
+        ResultTimeout,
+        NoWorker,
+        QueueUnreachable,
+        KeyboardInterrupt,
+        CannotPrint,
+        BrokenPipeError,
+    ) as error:
         for name, entry in left:
             if isinstance(entry, TranscriptionError) or (begun_here and give_up(name, entry)):
                 continue
-            complain(f"{name}: goes on as request {entry.request_id}")
+            if not isinstance(error, BrokenPipeError):
+                complain(f"{name}: goes on as request {entry.request_id}")
         raise
 
 

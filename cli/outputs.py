@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.exits import Exit, complain, ended
+from cli.saying import CannotPrint, say, say_json
 from protocol.errors import Overloaded, TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH, write
 from protocol.transcript import Transcript
@@ -85,10 +85,9 @@ class Output:
         elif place is not None:
             failed = not self._save(name, place, outcome)
         if self.as_json or (self.form is Form.JSON and place is None):
-            print(_line(name, place if not failed else None, outcome, failures), flush=True)
+            say_json(_line(name, place if not failed else None, outcome, failures))
         elif place is None and isinstance(outcome, Transcript):
-            document = self._written(outcome)
-            print(document, end="" if document.endswith("\n") else "\n", flush=True)
+            say(self._written(outcome))
         return failed
 
     def _save(self, name: str, place: Path, transcript: Transcript) -> bool:
@@ -140,11 +139,16 @@ def show_submitted(name: str, entry: Ticket | RecordingTicket | TranscriptionErr
     if isinstance(entry, TranscriptionError):
         complain(f"{name}: {entry}")
         if as_json:
-            print(json.dumps({"input": name, "error": _described(entry)}, ensure_ascii=False), flush=True)
+            say_json({"input": name, "error": _described(entry)})
         return
-    request_id = entry.request_id
-    line = json.dumps({"input": name, "request_id": request_id}, ensure_ascii=False)
-    print(line if as_json else request_id, flush=True)
+    try:
+        if as_json:
+            say_json({"input": name, "request_id": entry.request_id})
+        else:
+            say(entry.request_id)
+    except (CannotPrint, BrokenPipeError):
+        complain(f"{name}: goes on as request {entry.request_id}")
+        raise
 
 
 def _line(
@@ -152,7 +156,7 @@ def _line(
     place: Path | None,
     outcome: Transcript | TranscriptionError,
     failures: Sequence[Mapping[str, Any]] | None,
-) -> str:
+) -> dict[str, Any]:
     line: dict[str, Any] = {"input": name}
     if place is not None:
         line["output"] = str(place)
@@ -162,7 +166,7 @@ def _line(
         line["error"] = _described(outcome)
     if failures is not None:
         line["failures"] = failures
-    return json.dumps(line, ensure_ascii=False)
+    return line
 
 
 def _described(error: TranscriptionError) -> dict[str, Any]:

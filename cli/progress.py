@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 class Unseen:
     """What is told where nobody looks."""
 
+    def aside(self) -> AbstractContextManager[object]:
+        """Where something is printed: the bar is not on its lines meanwhile."""
+        return nullcontext()
+
     def advance(self) -> None:
         """One more outcome is there."""
 
@@ -34,6 +38,17 @@ class Bar(Unseen):
     def __init__(self, bar: Progress, total: int) -> None:
         self._bar = bar
         self._task = bar.add_task("transcribing", total=total)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the bar off the screen.
+
+        Rich would print for us above the bar, but breaks lines where the screen ends, and makes spaces of
+        tabs: who copies a transcript from the screen wants it as it is.
+        """
+        self._bar.stop()
+        yield
+        self._bar.start()
 
     def advance(self) -> None:
         """One more outcome is there."""
@@ -55,9 +70,8 @@ def progress(total: int) -> Iterator[Unseen]:
 
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    to_terminal = sys.stdout.isatty()  # then both share one screen, and the bar must make room
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=to_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         yield Bar(bar, total)
 
 

@@ -105,10 +105,13 @@ def is_partial(name: str, entry: object, outcome: object) -> bool:
 
 
 def give_up(name: str, entry: object) -> bool:
-    """Cancel `entry` if it is a recording: half of one is of no use to anybody later."""
+    """Cancel `entry` if it is a recording that is not enqueued to its end, which nobody will do any more.
+
+    Half of one is of no use to anybody later; one that is enqueued goes on, as requests do.
+    """
     from producer.recording import RecordingTicket
 
-    if not isinstance(entry, RecordingTicket):
+    if not isinstance(entry, RecordingTicket) or entry.progress.is_read:
         return False
     try:
         entry.cancel()

@@ -6,26 +6,23 @@ import time
 from collections import deque
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.connecting import client_of
 from cli.exits import Exit, complain
 from cli.inputs import find
-from cli.interrupts import interrupts_wait
 from cli.options import Folder, JsonLines, LineCount, LineWidth, RedisUrl, Written
 from cli.outcomes import Left, collect, enqueue_rest, told_what_goes_on
 from cli.outputs import Form, Output, show_submitted
 from cli.recordings import Cutting, SegmentSeconds, Split, Splits
 from cli.sending import Sender
+from cli.terms import Conversation, Deadline, Notes, Tenant, Urgency, terms
 from cli.wishes import Wishes, takes_wishes
 from protocol.errors import TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
-from protocol.request import MAX_SECONDS, Priority, check_conversation, check_tenant
-
-if TYPE_CHECKING:
-    from producer.given import GivenForOne
+from protocol.request import MAX_SECONDS, Priority
 
 Files = Annotated[
     list[str],
@@ -33,25 +30,6 @@ Files = Annotated[
         metavar="FILE",
         help="Audio files: WAV, FLAC, Ogg, MP3, M4A or WebM. Folders stand for all in"
         " them and below, quoted patterns such as 'calls/**/*.wav' for what matches, - for standard input.",
-    ),
-]
-Urgency = Annotated[Priority, typer.Option(help="Urgent overtakes normal, normal overtakes bulk.")]
-Deadline = Annotated[
-    float | None,
-    typer.Option(help="When a transcript is late: refused if it cannot start by then.", metavar="SECONDS"),
-]
-Conversation = Annotated[
-    str | None,
-    typer.Option(
-        help="The files are the next turns of it: what was said before is the prompt of each.",
-        metavar="ID",
-    ),
-]
-Tenant = Annotated[
-    str | None,
-    typer.Option(
-        help="On whose behalf: of what a worker holds of one priority, tenants take turns.",
-        metavar="NAME",
     ),
 ]
 
@@ -67,6 +45,7 @@ def transcribe(
     deadline: Deadline = None,
     conversation: Conversation = None,
     tenant: Tenant = None,
+    metadata: Notes = None,
     max_line_width: LineWidth = MAX_LINE_WIDTH,
     max_line_count: LineCount = MAX_LINE_COUNT,
     split: Splits = Split.VAD,
@@ -83,9 +62,17 @@ def transcribe(
 
     A file that fails is named on standard error and has no line of text; with --json it has its line,
     which holds the error. If the wait ends early, by Ctrl-C too, requests go on: their ids are on standard
-    error, for `segue result`.
+    error, for `segue result`. So does a file that is too long for one request, if all its parts are on
+    their way; else it is cancelled.
     """
-    given = _given(wishes, priority, deadline, conversation, tenant)
+    given = terms(
+        wishes,
+        priority=priority,
+        deadline=deadline,
+        conversation=conversation,
+        tenant=tenant,
+        metadata=metadata,
+    )
     give_up_at = _in(timeout)
     output = Output(
         form=form,
@@ -122,6 +109,7 @@ def submit(
     deadline: Deadline = None,
     conversation: Conversation = None,
     tenant: Tenant = None,
+    metadata: Notes = None,
     split: Splits = Split.VAD,
     max_segment_seconds: SegmentSeconds = MAX_SECONDS,
     timeout: Annotated[
@@ -139,7 +127,14 @@ def submit(
     While the queue is full, this waits for room. A file that is too long for one request is a recording:
     this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
-    given = _given(wishes, priority, deadline, conversation, tenant)
+    given = terms(
+        wishes,
+        priority=priority,
+        deadline=deadline,
+        conversation=conversation,
+        tenant=tenant,
+        metadata=metadata,
+    )
     give_up_at = _in(timeout)
     failed = False
     with client_of(redis_url) as client, ExitStack() as held:
@@ -165,16 +160,3 @@ def submit(
 def _in(timeout: float | None) -> float:
     """When `timeout` seconds will have passed, on the monotonic clock; None is never."""
     return float("inf") if timeout is None else time.monotonic() + timeout
-
-
-def _given(
-    wishes: Wishes, priority: Priority, deadline: float | None, conversation: str | None, tenant: str | None
-) -> GivenForOne:
-    """What holds for every input; whatever is wrong with it is said once, before any is read."""
-    with interrupts_wait():
-        from producer.submission import check_ahead
-
-    given: GivenForOne = {**wishes.options(), "priority": priority}
-    given |= {"deadline": check_ahead("deadline", deadline)}
-    given |= {"conversation": check_conversation(conversation), "tenant": check_tenant(tenant)}
-    return given

@@ -20,7 +20,7 @@ from producer.patience import Patience
 from producer.reading import Reading
 from producer.results import outcomes, statuses
 from producer.steps import Cancel, Pause, Steps
-from protocol.errors import Cancelled, Overloaded, ResultTimeout
+from protocol.errors import Cancelled, Overloaded, RequestError, ResultTimeout, TranscriptionError
 from protocol.transcript import Status, Timings, Transcript
 
 #: Time between two looks for results while parts are being enqueued, in seconds: a look costs a round trip, a
@@ -95,6 +95,7 @@ class Course:
         Raises:
             Cancelled: somebody has cancelled the recording.
             ResultTimeout: `patience` is over and it is not complete.
+            RequestError: nobody has begun it until then (`UNKNOWN_ID`).
         """
         if self._cancelled:
             raise cancelled()
@@ -200,10 +201,10 @@ class Course:
             return False
         return self.is_complete
 
-    def _too_late(self) -> ResultTimeout:
+    def _too_late(self) -> TranscriptionError:
         waiting, parts = len(self.assembly.waiting), len(self.assembly.parts)
-        if not parts and self._feed is None:
-            return ResultTimeout(f"nothing is known of a recording {self.assembly.request_id} yet")
+        if not parts and not self.is_read and self._feed is None:
+            return RequestError(f"nobody has heard of recording {self.assembly.request_id}", "UNKNOWN_ID")
         rest = "" if self.is_read else ", and it has not been enqueued to its end"
         return ResultTimeout(
             f"{waiting} of {parts} parts of recording {self.assembly.request_id} have no result yet{rest}"

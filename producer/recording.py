@@ -88,6 +88,8 @@ class RecordingTicket(Begun):
 
         Raises:
             ResultTimeout: it is not complete; what was enqueued goes on, and so does this if called again.
+            RequestError: nobody has heard of it until the end of the wait (`UNKNOWN_ID`), since somebody may
+                be about to begin it.
             Cancelled: somebody has cancelled it.
             QueueUnreachable: Redis does not answer; calling again goes on where it was.
             TranscriptionError: every part has failed; this is the first one's error.

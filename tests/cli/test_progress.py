@@ -12,8 +12,12 @@ SCRIPT = """
 from cli.progress import progress
 with progress(2) as bar:
     bar.advance()
-    print("a transcript", flush=True)
+    with bar.aside():
+        print("a transcript\\t" + 30 * "that is long ", flush=True)
 """
+
+#: What is printed, as it stands.
+PRINTED = b"a transcript\t" + 30 * b"that is long "
 
 #: What is left of a bar of which one of two steps is done.
 STEP = b"1/2"
@@ -36,17 +40,31 @@ def seen(stdout: int | None, script: str = SCRIPT) -> bytes:
 
 
 def test_one_screen_shows_transcripts_and_the_bar() -> None:
-    """The bar makes room for what is printed."""
+    """The bar makes room for what is printed, which is not broken into lines of the screen's width."""
     said = seen(None)
     assert STEP in said
-    assert b"a transcript" in said
+    assert PRINTED + b"\r\n" in said
+
+
+def test_the_bar_comes_back_after_what_is_printed() -> None:
+    """There is more to come."""
+    before, _, after = seen(None).partition(PRINTED)
+    assert STEP in before
+    assert STEP in after
 
 
 def test_a_file_for_the_transcripts_leaves_the_screen_to_the_bar(tmp_path: Path) -> None:
     """And nothing of the bar gets into the file."""
     with (tmp_path / "said.txt").open("wb") as file:
         assert STEP in seen(file.fileno())
-    assert (tmp_path / "said.txt").read_text() == "a transcript\n"
+    assert (tmp_path / "said.txt").read_bytes() == PRINTED + b"\n"
+
+
+def test_complaints_are_not_broken_into_lines_either(tmp_path: Path) -> None:
+    """They are on the bar's screen wherever transcripts go."""
+    script = SCRIPT.replace("print(", "import sys; print(").replace("flush=True", "file=sys.stderr")
+    with (tmp_path / "said.txt").open("wb") as file:
+        assert PRINTED + b"\r\n" in seen(file.fileno(), script)
 
 
 def test_there_is_no_bar_before_a_pipe() -> None:
@@ -55,7 +73,7 @@ def test_there_is_no_bar_before_a_pipe() -> None:
     assert seen(into) == b""
     os.close(into)
     with os.fdopen(out) as pipe:
-        assert pipe.read() == "a transcript\n"
+        assert pipe.read().encode() == PRINTED + b"\n"
 
 
 def test_standard_output_may_be_no_file() -> None:

@@ -245,6 +245,39 @@ def test_interrupted_before_all_is_sent_names_what_was(redis_client: redis.Redis
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is full")
+@pytest.mark.parametrize("verb", ["submit", "queue", "status"])
+def test_a_full_disk_loses_no_id(verb: str) -> None:
+    """What cannot be printed ends in one line and status 1; the id of what was sent is on standard error."""
+    arguments = {"submit": FILES[:2], "queue": [], "status": ["a"]}[verb]
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "cli.main", verb, *arguments]
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=90)
+    *before, last = ran.stderr.splitlines()
+    assert (ran.returncode, last) == (1, "segue: standard output cannot be written: No space left on device")
+    assert len(before) == (verb == "submit")
+    for line in before:
+        assert segue("status", line.rpartition(" ")[2]).stdout.endswith("\tqueued\n")
+
+
+def test_notes_come_back_in_json(start_worker: StartWorker) -> None:
+    """Those of the command line are a client's `metadata`; whoever collects has them too."""
+    start_worker()
+    sent = segue("submit", FILES[0], "--metadata", "call=17", "--metadata", "said=a=b, ü")
+    got = segue("result", sent.stdout.strip(), "--json", "--timeout", "60")
+    assert json.loads(got.stdout)["metadata"] == {"call": "17", "said": "a=b, ü"}
+
+
+@pytest.mark.parametrize("notes", [["call"], ["=17"], ["call=1", "call=2"], ["x" * 65 + "=1"]])
+def test_notes_that_cannot_be_are_wrong_usage(notes: list[str], redis_client: redis.Redis) -> None:
+    """Said once, before anything is read or sent."""
+    given = [argument for note in notes for argument in ("--metadata", note)]
+    asked = segue("submit", *FILES[:2], *given)
+    assert (asked.exit_code, len(asked.stderr.splitlines())) == (2, 1)
+    assert asked.stderr.endswith("[BAD_METADATA]\n")
+    assert redis_client.dbsize() == 0
+
+
 def test_json_for_programs(no_audio: str) -> None:
     """With --json every verb prints an object for each input or id; what failed has its error."""
     submitted = segue("submit", FILES[0], no_audio, "--json")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import wave
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from cli.outcomes import told_what_goes_on
 from producer import AsyncClient, Client
 from producer.manifest import KEY_PREFIX
 from protocol.errors import Cancelled, EngineError, RequestError, ResultTimeout
@@ -199,12 +201,13 @@ def test_a_full_redis_is_waited_out(client: Client, redis_client: redis.Redis, s
     assert len(ticket.result(timeout=60).segments) == len(PARTS)
 
 
-def test_an_unknown_recording_ends_in_a_timeout_that_says_so(client: Client) -> None:
-    """Another process may be about to begin it, so it is waited for."""
+def test_an_unknown_recording_is_waited_for_and_said_to_be(client: Client) -> None:
+    """Another process may be about to begin it; if none does, that is what an unknown request gets, too."""
     ticket = client.get_recording("nobody")
     assert ticket.status == "unknown"
-    with pytest.raises(ResultTimeout, match="nothing is known of a recording nobody"):
+    with pytest.raises(RequestError, match="nobody has heard of recording nobody") as refused:
         ticket.result(timeout=0.3)
+    assert refused.value.code == "UNKNOWN_ID"
 
 
 def test_junk_in_place_of_a_recording_is_an_error_of_ours(client: Client, redis_client: redis.Redis) -> None:
@@ -244,13 +247,38 @@ def test_a_wait_that_ends_early_leaves_nothing_behind(
 ) -> None:
     """Nobody is there and time is up: what waits of a recording is cancelled, since half is of no use."""
     path = tmp_path / "talk.wav"
-    said = np.tile(decode_audio(str(speech()[0].path)), 30)
-    wav(path, (said * 32_767).astype(np.int16))
-    asked = CliRunner().invoke(app, ["transcribe", str(path), "--timeout", "0.5", "--redis-url", redis_url])
+    wav(path, np.tile(NOISE, 7))  # 70 parts, of which 64 may wait
+    cut = ["--split", "fixed", "--max-segment-seconds", "1", "--timeout", "0.5"]
+    asked = on_the_command_line(redis_url, "transcribe", str(path), *cut)
     assert asked.exit_code == 4
     assert f"segue: {path}: cancelled at 0:00:00 of" in asked.stderr
     assert names(redis_client, "segue:audio:")
     assert names(redis_client, "segue:cancelled:") == names(redis_client, "segue:audio:")
+
+
+@pytest.mark.parametrize("why", [ResultTimeout("late"), KeyboardInterrupt(), BrokenPipeError()])
+def test_a_wait_that_ends_early_leaves_alone_what_is_on_its_way(
+    client: Client, capsys: pytest.CaptureFixture[str], why: BaseException
+) -> None:
+    """All parts are enqueued, so anybody can collect it later; who wants no more is not told how."""
+    ticket = client.submit_recording(NOISE, request_id="r", split="fixed", max_segment_seconds=2.0)
+    ticket.enqueue_rest(timeout=60)
+    with pytest.raises(type(why)), told_what_goes_on(deque([("talk.wav", ticket)])):
+        raise why
+    told = "" if isinstance(why, BrokenPipeError) else "segue: talk.wav: goes on as request r\n"
+    assert capsys.readouterr().err == told
+    assert client.get_recording("r").status == "queued"
+
+
+def test_who_closes_the_pipe_leaves_no_half_recording(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody would enqueue the rest of it."""
+    ticket = client.submit_recording(NOISE, request_id="r", split="fixed", max_segment_seconds=2.0)
+    with pytest.raises(BrokenPipeError), told_what_goes_on(deque([("talk.wav", ticket)])):
+        raise BrokenPipeError
+    assert capsys.readouterr().err.startswith("segue: talk.wav: cancelled at 0:00:00 of")
+    assert client.get_recording("r").status == "cancelled"
 
 
 def on_the_command_line(redis_url: str, *arguments: str) -> Result:

@@ -18,7 +18,7 @@ import numpy as np
 
 from producer import AsyncClient, Client, RecordingTicket, Ticket
 from protocol.errors import TranscriptionError
-from protocol.transcript import Transcript
+from protocol.transcript import Timings, Transcript
 
 
 def one(client: Client, audio: Path) -> str:
@@ -44,6 +44,11 @@ def long(client: Client) -> RecordingTicket:
     return client.submit_recording("talk.mp3", split="vad", max_segment_seconds=20)
 
 
+def told(ticket: RecordingTicket) -> float:
+    receipt: Timings | None = ticket.result(60).timings or ticket.timings
+    return receipt.total / (receipt.parts or 1) if receipt else 0.0
+
+
 async def awaited() -> str:
     async with AsyncClient() as client:
         ticket = await client.submit("one.wav", request_id="a")
@@ -65,6 +70,7 @@ WRONG = (
     ('client.transcribe("a.wav").text + 1', "operator"),
     ('client.submit_recording("a.wav", split="anywhere")', "arg-type"),
     ('[one.text for one in client.transcribe_batch(["a.wav"])]', "union-attr"),
+    ('client.get_recording("a").timings.parts', "union-attr"),
 )
 
 
