@@ -18,7 +18,7 @@ from producer.aio_recording import AsyncRecordingTicket
 from producer.aio_ticket import AsyncTicket, AsyncTicketGroup
 from producer.audio import AudioLike
 from producer.connection import connect_awaited, redis_errors
-from producer.exchange import run_awaited
+from producer.exchange import run_awaited, unless_cancelled
 from producer.given import GivenForMany, GivenForOne, GivenOptions, GivenTerms
 from producer.lookout import Lookout
 from producer.offer import enqueue_awaited, offer_once_awaited
@@ -224,5 +224,5 @@ class AsyncClient:
 
     async def _read_clock(self) -> tuple[int, int]:
         with redis_errors():
-            seconds, microseconds = await self._connection.time()
+            seconds, microseconds = await unless_cancelled(self._connection.time())
         return seconds, microseconds

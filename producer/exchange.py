@@ -6,7 +6,8 @@ its caller's thread, `AsyncClient` awaits them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha1
@@ -18,6 +19,7 @@ import redis.asyncio
 from producer.connection import redis_errors
 
 Answer = TypeVar("Answer")
+Awaited = TypeVar("Awaited")
 
 Command: TypeAlias = tuple[Any, ...]
 """A Redis command and its arguments."""
@@ -71,10 +73,27 @@ async def run_awaited(connection: redis.asyncio.Redis, exchange: Exchange[Answer
         return exchange.read([])
     with redis_errors():
         try:
-            answers = await _send_awaited(connection, exchange)
+            answers = await unless_cancelled(_send_awaited(connection, exchange))
         except redis.exceptions.NoScriptError:
-            answers = await _send_awaited(connection, exchange.in_full())
+            answers = await unless_cancelled(_send_awaited(connection, exchange.in_full()))
     return exchange.read(answers)
+
+
+async def unless_cancelled(answer: Awaitable[Awaited]) -> Awaited:
+    """What is awaited; a cancellation that comes together with it is not lost.
+
+    redis-py sends by `asyncio.wait_for`, which hides such a cancellation before Python 3.12
+    (python/cpython#86296): whoever ended a task, or closed its client, would wait on until its result came.
+
+    Raises:
+        asyncio.CancelledError: the task was cancelled meanwhile.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    found = await answer
+    if task and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return found
 
 
 def _send(connection: Any, exchange: Exchange[Any]) -> list[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from producer.submission import Terms, check_max_queued
+from producer.submission import MOST_AHEAD, Terms, check_max_queued
 from protocol.errors import RequestError
 from protocol.options import Options
 
@@ -26,7 +26,7 @@ class Standing:
         """Raises `RequestError` if a value makes no sense."""
         return cls(
             defaults=defaults.changes() if defaults else {},
-            payload_ttl=payload_ttl,
+            payload_ttl=_check_payload_ttl(payload_ttl),
             max_queued=check_max_queued(max_queued),
             timeout=_check_timeout(timeout),
         )
@@ -50,3 +50,12 @@ def _check_timeout(timeout: object) -> float:
             f"timeout is {repr(timeout)[:40]}: expected a finite number of seconds above 0", "BAD_OPTION"
         )
     return timeout
+
+
+def _check_payload_ttl(seconds: object) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= MOST_AHEAD:
+        raise RequestError(
+            f"payload_ttl is {repr(seconds)[:40]}: expected whole seconds, 1 to {MOST_AHEAD}",
+            "BAD_OPTION",
+        )
+    return seconds

@@ -10,6 +10,7 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from producer.standing import Standing
 from producer.submission import MOST_AHEAD, Envelope, Terms, check_max_queued, seal
 from protocol.errors import RequestError
 
@@ -79,3 +80,12 @@ def test_bad_max_queued_is_refused(wrong: Any) -> None:
     with pytest.raises(RequestError, match="max_queued is"):
         check_max_queued(wrong)
     assert (check_max_queued(None), check_max_queued(1)) == (None, 1)
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "a day", None, MOST_AHEAD + 1])
+def test_bad_payload_ttl_is_refused(wrong: Any) -> None:
+    """Whole seconds, up to a year: said when the client is made, not by Redis when something is sent."""
+    with pytest.raises(RequestError, match=f"payload_ttl is .*1 to {MOST_AHEAD}") as caught:
+        Standing.of(None, wrong, None, 1.0)
+    assert caught.value.code == "BAD_OPTION"
+    assert Standing.of(None, MOST_AHEAD, None, 1.0).payload_ttl == MOST_AHEAD
