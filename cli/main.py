@@ -37,7 +37,9 @@ _ANY = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def _spelled(name: str) -> str:
-    """`--output_dir` is `--output-dir`: who comes from openai-whisper writes the former."""
+    """Who comes from openai-whisper writes `--output_dir` for `--output-dir`, and `txt` for `text`."""
+    if name == "txt":
+        return "text"
     return name if name in FORMATS else name.replace("_", "-")
 
 

@@ -12,17 +12,18 @@ import typer
 
 from cli.connecting import client_of
 from cli.exits import Exit, complain
+from cli.gathered import gathered
 from cli.inputs import find
 from cli.options import Folder, JsonLines, LineCount, LineWidth, RedisUrl, Written
 from cli.outcomes import Left, collect, enqueue_rest, told_what_goes_on
 from cli.outputs import Form, Output, show_submitted
 from cli.recordings import Cutting, SegmentSeconds, Split, Splits
 from cli.sending import Sender
-from cli.terms import Conversation, Deadline, Notes, Tenant, Urgency, terms
-from cli.wishes import Wishes, takes_wishes
+from cli.terms import Terms
+from cli.wishes import Wishes
 from protocol.errors import TranscriptionError
 from protocol.formats import MAX_LINE_COUNT, MAX_LINE_WIDTH
-from protocol.request import MAX_SECONDS, Priority
+from protocol.request import MAX_SECONDS
 
 Files = Annotated[
     list[str],
@@ -34,18 +35,14 @@ Files = Annotated[
 ]
 
 
-@takes_wishes
+@gathered(terms=Terms, wishes=Wishes)
 def transcribe(
     files: Files,
     wishes: Wishes,
+    terms: Terms,
     form: Written = Form.TEXT,
     folder: Folder = None,
     as_json: JsonLines = False,
-    priority: Urgency = Priority.NORMAL,
-    deadline: Deadline = None,
-    conversation: Conversation = None,
-    tenant: Tenant = None,
-    metadata: Notes = None,
     max_line_width: LineWidth = MAX_LINE_WIDTH,
     max_line_count: LineCount = MAX_LINE_COUNT,
     split: Splits = Split.VAD,
@@ -65,14 +62,7 @@ def transcribe(
     error, for `segue result`. So does a file that is too long for one request, if all its parts are on
     their way; else it is cancelled.
     """
-    given = terms(
-        wishes,
-        priority=priority,
-        deadline=deadline,
-        conversation=conversation,
-        tenant=tenant,
-        metadata=metadata,
-    )
+    given = terms.given(wishes)
     give_up_at = _in(timeout)
     output = Output(
         form=form,
@@ -84,6 +74,7 @@ def transcribe(
     left: Left = deque()
     with ExitStack() as held:
         inputs = find(files, held)
+        terms.check(len(inputs))
         output.prepare(len(inputs))
         sender = Sender(
             client=held.enter_context(client_of(redis_url)),
@@ -100,16 +91,12 @@ def transcribe(
             collect(left, output, remaining, redis_url)
 
 
-@takes_wishes
+@gathered(terms=Terms, wishes=Wishes)
 def submit(
     files: Files,
     wishes: Wishes,
+    terms: Terms,
     as_json: JsonLines = False,
-    priority: Urgency = Priority.NORMAL,
-    deadline: Deadline = None,
-    conversation: Conversation = None,
-    tenant: Tenant = None,
-    metadata: Notes = None,
     split: Splits = Split.VAD,
     max_segment_seconds: SegmentSeconds = MAX_SECONDS,
     timeout: Annotated[
@@ -127,17 +114,12 @@ def submit(
     While the queue is full, this waits for room. A file that is too long for one request is a recording:
     this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
-    given = terms(
-        wishes,
-        priority=priority,
-        deadline=deadline,
-        conversation=conversation,
-        tenant=tenant,
-        metadata=metadata,
-    )
+    given = terms.given(wishes)
     give_up_at = _in(timeout)
     failed = False
     with client_of(redis_url) as client, ExitStack() as held:
+        inputs = find(files, held)
+        terms.check(len(inputs))
         sender = Sender(
             client=client,
             given=given,
@@ -146,7 +128,7 @@ def submit(
             redis_url=redis_url,
             sent=partial(show_submitted, as_json=as_json),
         )
-        for one in find(files, held):
+        for one in inputs:
             name, entry = sender.send(one)
             if not isinstance(entry, TranscriptionError):
                 entry = enqueue_rest(name, entry, give_up_at, redis_url)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -113,23 +111,6 @@ class WhisperSpelling(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the command line, once it is spelled as it is here."""
         return super().parse_args(ctx, [*_spelled(args)])
-
-
-def takes_wishes(verb: Callable[..., None]) -> Callable[..., None]:
-    """`verb` as a command that has every wish as an option of its own, gathered for its argument `wishes`."""
-    wished = inspect.signature(Wishes).parameters.values()
-    own = [one for one in inspect.signature(verb).parameters.values() if one.name != "wishes"]
-
-    @wraps(verb)
-    def command(**given: Any) -> None:
-        wishes = Wishes(**{one.name: given.pop(one.name) for one in wished})
-        verb(**given, wishes=wishes)
-
-    hints = {**get_type_hints(verb, include_extras=True), **get_type_hints(Wishes, include_extras=True)}
-    every = [one.replace(kind=one.KEYWORD_ONLY, annotation=hints[one.name]) for one in (*own, *wished)]
-    command.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in every}
-    return command
 
 
 def _spelled(arguments: list[str]) -> Iterator[str]:

@@ -8,8 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from cli.gathered import gathered
 from cli.main import app as segue
-from cli.wishes import WhisperSpelling, Wishes, takes_wishes
+from cli.wishes import WhisperSpelling, Wishes
 
 
 def wished(*flags: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def wished(*flags: str) -> dict[str, Any]:
 
     app = typer.Typer(rich_markup_mode=None)
     spelling = {"token_normalize_func": lambda name: name.replace("_", "-")}
-    app.command(cls=WhisperSpelling, context_settings=spelling)(takes_wishes(verb))
+    app.command(cls=WhisperSpelling, context_settings=spelling)(gathered(wishes=Wishes)(verb))
     asked = CliRunner().invoke(app, list(flags), catch_exceptions=False)
     assert asked.exit_code == 0, asked.stderr
     return seen[0]

@@ -16,7 +16,8 @@ import redis
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from protocol.routing import LIMITS, QUEUE
+from protocol.request import Priority
+from protocol.routing import LIMITS, QUEUE, queue_key
 from tests.integration.conftest import StartWorker
 from workers.demo import speech
 
@@ -276,6 +277,41 @@ def test_notes_that_cannot_be_are_wrong_usage(notes: list[str], redis_client: re
     assert (asked.exit_code, len(asked.stderr.splitlines())) == (2, 1)
     assert asked.stderr.endswith("[BAD_METADATA]\n")
     assert redis_client.dbsize() == 0
+
+
+def test_an_id_of_the_callers_own_makes_a_submit_safe_to_repeat(redis_client: redis.Redis) -> None:
+    """Sent again it is the same request, queued once; with another audio it is refused."""
+    for _ in range(2):
+        assert segue("submit", FILES[0], "--request-id", "call-18").stdout == "call-18\n"
+    assert redis_client.llen(queue_key(Priority.NORMAL)) == 1
+    other = segue("submit", FILES[1], "--request-id", "call-18")
+    assert (other.exit_code, "[ID_CONFLICT]" in other.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("verb", ["submit", "transcribe"])
+def test_an_id_is_that_of_one_input(verb: str, redis_client: redis.Redis) -> None:
+    """Two of one id would be one request; and what is no id is said before anything is sent."""
+    for files, request_id in ((FILES[:2], "call-18"), (FILES[:1], "a b")):
+        asked = segue(verb, *files, "--request-id", request_id)
+        assert (asked.exit_code, len(asked.stderr.splitlines())) == (2, 1)
+    assert redis_client.dbsize() == 0
+
+
+def test_what_expires_does_not_run(start_worker: StartWorker) -> None:
+    """It waits for nobody longer than it is worth."""
+    request_id = segue("submit", FILES[0], "--expires", "0.001").stdout.strip()
+    start_worker()
+    asked = segue("result", request_id, "--timeout", "60")
+    assert (asked.exit_code, "expired" in asked.stderr) == (1, True)
+    assert segue("transcribe", FILES[0], "--expires", "-1").exit_code == 2
+
+
+def test_whispers_name_of_text_is_understood(start_worker: StartWorker, tmp_path: Path) -> None:
+    """`--output_format txt`, into a file of that suffix."""
+    start_worker()
+    given = ["--output_format", "txt", "--output_dir", str(tmp_path), "--timeout", "60"]
+    assert segue("transcribe", FILES[0], *given).exit_code == 0
+    assert (tmp_path / f"{Path(FILES[0]).stem}.txt").read_text()
 
 
 def test_json_for_programs(no_audio: str) -> None:
