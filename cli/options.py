@@ -13,7 +13,11 @@ RequestIds = Annotated[list[str], typer.Argument(metavar="ID", help="As `segue s
 Written = Annotated[
     Form,
     typer.Option(
-        "--output-format", "--format", "-f", help="JSON is a line for each input; subtitles need a file each."
+        "--output-format",
+        "--format",
+        "-f",
+        help="JSON is a line for each input; subtitles need a file each; all is a file each of text, json,"
+        " srt, vtt and tsv.",
     ),
 ]
 Folder = Annotated[

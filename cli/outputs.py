@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Form(StrEnum):
-    """How transcripts are written: the names of `protocol.formats.FORMATS`."""
+    """How transcripts are written: the names of `protocol.formats.FORMATS`, and openai-whisper's `all`."""
 
     TEXT = "text"
     JSON = "json"
@@ -30,7 +30,11 @@ class Form(StrEnum):
     SRT = "srt"
     VTT = "vtt"
     TSV = "tsv"
+    ALL = "all"
 
+
+#: What `all` is: what openai-whisper writes.
+EVERY = (Form.TEXT, Form.JSON, Form.SRT, Form.VTT, Form.TSV)
 
 SUFFIXES = {Form.TEXT: ".txt", Form.JSON: ".json", Form.VERBOSE_JSON: ".json"}
 
@@ -50,6 +54,11 @@ class Output:
     max_line_width: int = MAX_LINE_WIDTH
     max_line_count: int = MAX_LINE_COUNT
 
+    @property
+    def forms(self) -> Sequence[Form]:
+        """In which each transcript is written."""
+        return EVERY if self.form is Form.ALL else (self.form,)
+
     def prepare(self, inputs: int) -> None:
         """Refuse what cannot be done for this many inputs; make the folder."""
         if self.folder is not None:
@@ -57,16 +66,21 @@ class Output:
                 self.folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise ended(Exit.USAGE, f"{self.folder} cannot be made: {error.strerror}") from error
+        elif self.form is Form.ALL:
+            raise ended(Exit.USAGE, "all formats do not fit into one output: give --output-dir")
         elif self.as_json and self.form not in (Form.TEXT, Form.JSON):
             raise ended(Exit.USAGE, f"--json and {self.form} on one output: --output-dir takes one of them")
         elif self.form in WHOLE_FILES and inputs > 1:
             raise ended(Exit.USAGE, f"{inputs} inputs do not fit into one {self.form}: give --output-dir")
 
     def places(self, names: Sequence[str]) -> list[Path | None]:
-        """The file for each input, named after it and no other's; None for standard output."""
+        """The file for each input, named after it and no other's; None for standard output.
+
+        Of several forms it is that of the first; the others have its name and their suffix.
+        """
         if self.folder is None:
             return [None] * len(names)
-        return [*file_names(names, self.folder, SUFFIXES.get(self.form, f".{self.form}"))]
+        return [*file_names(names, self.folder, *map(_suffix, self.forms))]
 
     def show(
         self,
@@ -83,15 +97,23 @@ class Output:
         if isinstance(outcome, TranscriptionError):
             complain(f"{name}: {outcome}")
         elif place is not None:
-            failed = not self._save(name, place, outcome)
+            for form, file in self._files(place):
+                failed |= not self._save(name, form, file, outcome)
         if self.as_json or (self.form is Form.JSON and place is None):
-            say_json(_line(name, place if not failed else None, outcome, failures))
+            written = [] if place is None or failed else [str(file) for _, file in self._files(place)]
+            say_json(_line(name, written, outcome, failures))
         elif place is None and isinstance(outcome, Transcript):
-            say(self._written(outcome))
+            say(self._written(outcome, self.form))
         return failed
 
-    def _save(self, name: str, place: Path, transcript: Transcript) -> bool:
-        document = self._written(transcript)
+    def _files(self, place: Path) -> Iterator[tuple[Form, Path]]:
+        """The file of each form."""
+        stem = place.name.removesuffix(_suffix(self.forms[0]))
+        for form in self.forms:
+            yield form, place.with_name(stem + _suffix(form))
+
+    def _save(self, name: str, form: Form, place: Path, transcript: Transcript) -> bool:
+        document = self._written(transcript, form)
         try:
             place.write_text(document if document.endswith("\n") else document + "\n", "utf-8", newline="\n")
         except OSError as error:
@@ -99,39 +121,39 @@ class Output:
             return False
         return True
 
-    def _written(self, transcript: Transcript) -> str:
-        return write(
-            transcript, self.form, max_line_width=self.max_line_width, max_line_count=self.max_line_count
-        )
+    def _written(self, transcript: Transcript, form: Form) -> str:
+        return write(transcript, form, max_line_width=self.max_line_width, max_line_count=self.max_line_count)
 
 
-def file_names(names: Sequence[str], folder: Path, suffix: str) -> list[Path]:
-    """A file in `folder` for each input: its name with another suffix.
+def file_names(names: Sequence[str], folder: Path, *suffixes: str) -> list[Path]:
+    """A file in `folder` for each input: its name with another suffix; of several suffixes, the first.
 
     Where inputs of different folders have the same name the later ones are numbered, and said so. No
     file is another input's, nor an input itself; upper and lower case count as the same.
     """
     stems = [Path(name).stem or name for name in names]
     taken = {os.path.abspath(name).casefold() for name in names}
-    wanted = {_key(folder, stem, suffix) for stem in stems}
+    wanted = {key for stem in stems for key in _keys(folder, stem, suffixes)}
     numbers: Counter[str] = Counter()
     found = []
     for name, stem in zip(names, stems, strict=True):
         chosen = stem
-        while _key(folder, chosen, suffix) in taken or (
-            chosen != stem and _key(folder, chosen, suffix) in wanted
-        ):
+        while (keys := _keys(folder, chosen, suffixes)) & taken or (chosen != stem and keys & wanted):
             numbers[stem.casefold()] += 1
             chosen = f"{stem}-{numbers[stem.casefold()] + 1}"
-        taken.add(_key(folder, chosen, suffix))
-        found.append(folder / (chosen + suffix))
+        taken |= keys
+        found.append(folder / (chosen + suffixes[0]))
         if chosen != stem:
-            complain(f"{name}: goes to {found[-1]}, since {stem}{suffix} is another's")
+            complain(f"{name}: goes to {found[-1]}, since {stem}{suffixes[0]} is another's")
     return found
 
 
-def _key(folder: Path, stem: str, suffix: str) -> str:
-    return os.path.abspath(folder / (stem + suffix)).casefold()
+def _keys(folder: Path, stem: str, suffixes: Sequence[str]) -> set[str]:
+    return {os.path.abspath(folder / (stem + suffix)).casefold() for suffix in suffixes}
+
+
+def _suffix(form: Form) -> str:
+    return SUFFIXES.get(form, f".{form}")
 
 
 def show_submitted(name: str, entry: Ticket | RecordingTicket | TranscriptionError, *, as_json: bool) -> None:
@@ -153,13 +175,13 @@ def show_submitted(name: str, entry: Ticket | RecordingTicket | TranscriptionErr
 
 def _line(
     name: str,
-    place: Path | None,
+    written: Sequence[str],
     outcome: Transcript | TranscriptionError,
     failures: Sequence[Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
     line: dict[str, Any] = {"input": name}
-    if place is not None:
-        line["output"] = str(place)
+    if written:
+        line["output"] = written[0] if len(written) == 1 else written
     if isinstance(outcome, Transcript):
         line |= encode_transcript(outcome)
     else:

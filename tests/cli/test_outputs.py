@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cli.outputs import Form, Output, file_names
 from protocol.errors import EngineError
+from protocol.formats import FORMATS, OutputFormat
 from protocol.transcript import Segment, Transcript
 
 HEARD = Transcript(
@@ -58,16 +59,55 @@ def test_no_two_inputs_share_a_file(tmp_path: Path, names: list[str]) -> None:
     assert len({str(path).casefold() for path in files}) == len(names)
 
 
-@pytest.mark.parametrize("form", Form)
-def test_each_form_has_its_file(tmp_path: Path, form: Form, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("form", FORMATS)
+def test_each_form_has_its_file(
+    tmp_path: Path, form: OutputFormat, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The document goes into the file, and standard output stays empty."""
-    output = Output(form=form, folder=tmp_path / "new" / "folder")
+    output = Output(form=Form(form), folder=tmp_path / "new" / "folder")
     output.prepare(1)
     (place,) = output.places(["one.wav"])
     assert place is not None
     assert not output.show("one.wav", place, HEARD)
-    assert place.read_text("utf-8").rstrip("\n") == HEARD.to(form.value).rstrip("\n")
+    assert place.read_text("utf-8").rstrip("\n") == HEARD.to(form).rstrip("\n")
     assert capsys.readouterr().out == ""
+
+
+def test_all_is_a_file_of_each_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """openai-whisper's five, all named after the input; their places are in its line of JSON."""
+    output = Output(form=Form.ALL, folder=tmp_path, as_json=True)
+    (place,) = output.places(["calls/one.two.wav"])
+    assert not output.show("calls/one.two.wav", place, HEARD)
+    suffixes: dict[str, OutputFormat] = {
+        "txt": "text",
+        "json": "json",
+        "srt": "srt",
+        "vtt": "vtt",
+        "tsv": "tsv",
+    }
+    for suffix, form in suffixes.items():
+        said = (tmp_path / f"one.two.{suffix}").read_text("utf-8")
+        assert said.rstrip("\n") == HEARD.to(form).rstrip("\n")
+    assert len(list(tmp_path.iterdir())) == len(suffixes)
+    written = json.loads(capsys.readouterr().out)["output"]
+    assert written == [str(tmp_path / f"one.two.{suffix}") for suffix in suffixes]
+
+
+def test_of_all_files_none_is_an_input(tmp_path: Path) -> None:
+    """One that is called like a later one of them makes room for none of them."""
+    names = [str(tmp_path / "talk.wav"), str(tmp_path / "talk.vtt")]
+    places = Output(form=Form.ALL, folder=tmp_path).places(names)
+    assert places == [tmp_path / "talk-2.txt", tmp_path / "talk-3.txt"]
+
+
+def test_a_file_of_several_that_cannot_be_written_keeps_none_from_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is named, and the input has failed."""
+    (tmp_path / "one.txt").mkdir()
+    assert Output(form=Form.ALL, folder=tmp_path).show("one.wav", tmp_path / "one.txt", HEARD)
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert (tmp_path / "one.tsv").is_file()
 
 
 def test_a_failure_leaves_no_file_and_has_its_line(
@@ -100,6 +140,7 @@ def test_a_file_that_cannot_be_written_is_a_failure(
         (Output(form=Form.VTT), 2, "2 inputs do not fit into one vtt"),
         (Output(form=Form.SRT, as_json=True), 1, "--output-dir takes one of them"),
         (Output(folder=Path(__file__) / "x"), 1, "cannot be made"),
+        (Output(form=Form.ALL), 1, "all formats do not fit into one output"),
     ],
 )
 def test_what_cannot_be_done_is_wrong_usage(
