@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from cli.exits import Exit, ended
+from cli.languages import code_of
 
 if TYPE_CHECKING:
     from producer.given import GivenForOne
@@ -39,7 +40,9 @@ class Wishes:
     ] = None
     language: Annotated[
         str | None,
-        typer.Option(help="Such as en; found out from the audio if not given.", metavar="CODE"),
+        typer.Option(
+            help="Such as en or English; found out from the audio if not given.", metavar="LANGUAGE"
+        ),
     ] = None
     task: Annotated[
         str | None, typer.Option(help="transcribe, or translate into English.", metavar="TASK")
@@ -97,6 +100,7 @@ class Wishes:
         from protocol.options import Options
 
         given: Any = {one.name: getattr(self, one.name) for one in fields(self)}
+        given["language"] = code_of(given["language"])
         given["log_prob_threshold"] = given.pop("logprob_threshold")
         step = given.pop("temperature_increment_on_fallback")
         given["temperature"] = _temperatures(given["temperature"], step)

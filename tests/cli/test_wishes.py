@@ -40,6 +40,7 @@ def test_nothing_wished_is_nothing_said() -> None:
     [
         ("--model-pref quality", {"model_pref": "quality"}),
         ("--language en --task translate", {"language": "en", "task": "translate"}),
+        ("--language Japanese", {"language": "ja"}),
         ("--beam_size 3 --best_of=2", {"beam_size": 3, "best_of": 2}),
         ("--logprob_threshold -2", {"log_prob_threshold": -2.0}),
         ("--no_speech_threshold 0.5", {"no_speech_threshold": 0.5}),
