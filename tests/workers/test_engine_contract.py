@@ -35,11 +35,13 @@ def faster_whisper(context: Wish) -> Engine:
     return FasterWhisperEngine(device="cpu", audio_context=context)
 
 
-def torch(context: Wish) -> Engine:
+def torch(context: Wish, *, features_there: bool = False) -> Engine:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
     from workers.engine.torch.engine import TorchWhisperEngine
 
-    return TorchWhisperEngine(device="cpu", audio_context=context)
+    return TorchWhisperEngine(
+        device="cpu", cpu_threads=1, audio_context=context, features_there=features_there
+    )
 
 
 #: By name: the engine, and options for which it refuses a row. The demo model has no French.
@@ -48,6 +50,10 @@ SUBJECTS: dict[str, tuple[Callable[[], Engine], Options]] = {
     "full context": (partial(faster_whisper, "full"), Options(beam_size=1, language="fr")),
     "bucketed context": (partial(faster_whisper, "bucketed"), Options(beam_size=1, language="fr")),
     "torch, bucketed context": (partial(torch, "bucketed"), Options(beam_size=1, language="fr")),
+    "torch, features on the device": (
+        partial(torch, "bucketed", features_there=True),
+        Options(beam_size=1, language="fr"),
+    ),
 }
 
 

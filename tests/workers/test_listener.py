@@ -8,7 +8,7 @@ import pytest
 from protocol.errors import RequestError
 from protocol.options import Options
 from workers.engine.base import Heard, Row, Samples
-from workers.engine.context import BUCKETED
+from workers.engine.context import BUCKETED, padded_windows
 from workers.engine.listener import Listener
 from workers.engine.loading import load_model
 from workers.engine.vocabulary import Vocabulary
@@ -171,8 +171,8 @@ def test_a_shortened_window_is_padded_to_its_bucket(vocabulary: Vocabulary) -> N
         features=vocabulary.whisper.feature_extractor(samples),
     )
     bucketed = Listener(row, vocabulary, BUCKETED)
-    assert bucketed.window().shape == (80, 1200)
-    assert not bucketed.window()[:, 1000:].any()
+    assert bucketed.window_length == 1200
+    assert bucketed.window().shape == (80, 1000)
     hear(bucketed, Result(spoken(vocabulary, 0.0, " Yes, that is right.")))
     assert not bucketed.is_listening
     assert heard(bucketed).segments[0].end == 10.0
@@ -191,11 +191,14 @@ def test_what_is_left_goes_to_a_bucket_of_its_own(vocabulary: Vocabulary) -> Non
 
 
 def test_windows_are_padded_to_thirty_seconds(vocabulary: Vocabulary) -> None:
-    """Every window is as the encoder was trained on, and the padding is zeros."""
-    window = listener(vocabulary, Options()).window()
-    assert window.shape == (80, 3000)
-    assert window.dtype == np.float32
-    assert not window[:, 1000:].any()
+    """Every window is as the encoder was trained on: its own features, and after them zeros."""
+    row = listener(vocabulary, Options())
+    windows = padded_windows([row.window(), row.window()[:, :300]], row.window_length)
+    assert windows.shape == (2, 80, 3000)
+    assert windows.dtype == np.float32
+    for window, frames in zip(windows, (1000, 300), strict=True):
+        assert np.array_equal(window[:, :frames], row.window()[:, :frames])
+        assert not window[:, frames:].any()
 
 
 def test_a_doubtful_text_stands_only_where_silero_hears_somebody(vocabulary: Vocabulary) -> None:

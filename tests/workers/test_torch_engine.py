@@ -110,6 +110,22 @@ def test_packaged_clips_read_alike(ours: Engine, reference: Engine) -> None:
     assert list(map(reading, heard(ours, asked))) == list(map(reading, heard(reference, asked)))
 
 
+def test_features_made_by_the_device_read_alike(reference: Engine) -> None:
+    """Speech, silence, silence cut out, a window that begins inside; samples go to the call as they are."""
+    engine = TorchWhisperEngine(device="cpu", cpu_threads=1, features_there=True)
+    engine.load()
+    cut_short = np.concatenate([spoken(8), np.zeros(8_000, np.float32), spoken(9)])
+    asked = [
+        *((spoken(nth), SURE) for nth in range(4)),
+        (spoken(4), replace(SURE, vad_filter=True)),
+        (np.zeros(20_000, np.float32), replace(SURE, vad_filter=True)),
+        (np.zeros(20_000, np.float32), SURE),
+        (cut_short, SURE),
+    ]
+    assert engine.prepare(*asked[0]).features is asked[0][0]
+    assert list(map(reading, heard(engine, asked))) == list(map(reading, heard(reference, asked)))
+
+
 def test_words_are_placed_alike(ours: Engine, reference: Engine) -> None:
     """Every word of six clips starts and ends when faster-whisper says, and is as likely."""
     asked = [(spoken(nth), replace(SURE, word_timestamps=True)) for nth in range(6)]

@@ -9,9 +9,12 @@ what shares its batch cannot change what is heard in it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 Wish = Literal["auto", "full", "bucketed"]
 
@@ -65,3 +68,14 @@ def allows_bucketed(folder: Path) -> bool:
     except (OSError, ValueError):  # none, or not one: faster-whisper goes on without it too
         return False
     return isinstance(says, dict) and says.get(NAME) == "bucketed"
+
+
+def padded_windows(windows: Sequence[Any], length: int, zeros: Callable[..., Any] = np.zeros) -> Any:
+    """Windows, each ``[n_mels, up to length]``, with zeros after them: shape ``[rows, n_mels, length]``.
+
+    `zeros` makes an array of the kind that the windows are, by shape and `dtype`.
+    """
+    padded = zeros((len(windows), windows[0].shape[0], length), dtype=windows[0].dtype)
+    for place, window in zip(padded, windows, strict=True):
+        place[:, : window.shape[1]] = window
+    return padded

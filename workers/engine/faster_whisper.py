@@ -27,13 +27,14 @@ from typing import Any
 
 import numpy as np
 from faster_whisper import WhisperModel
+from faster_whisper.feature_extractor import FeatureExtractor
 
 from protocol.errors import OutOfMemory
 from protocol.options import Options
 from protocol.request import MIN_SAMPLES
 from workers.engine import memory
 from workers.engine.base import Asked, Outcome, Row, Samples
-from workers.engine.context import AudioContext, Wish, chosen_context
+from workers.engine.context import AudioContext, Wish, chosen_context, padded_windows
 from workers.engine.features import LogMel
 from workers.engine.lanes import Lanes, pieces_of
 from workers.engine.listener import Listener
@@ -76,7 +77,7 @@ class FasterWhisperEngine:
         )
         self._whisper: WhisperModel
         self._context: AudioContext
-        self._log_mel: LogMel
+        self._log_mel: Callable[[Samples], Any]
         self._vocabulary: Vocabulary
         self._lanes: Lanes
         self._hands: ThreadPoolExecutor
@@ -95,7 +96,7 @@ class FasterWhisperEngine:
         self._context = self._choose_context()
         try:
             self._vocabulary = Vocabulary.of(self._whisper)
-            self._log_mel = LogMel(self._whisper.feature_extractor)
+            self._log_mel = self._features_of(self._whisper.feature_extractor)
             silence = np.zeros(MIN_SAMPLES, np.float32)
             self._run([self.prepare(silence, Options()), self.prepare(silence, Options(vad_filter=True))])
         except (RuntimeError, ValueError, OutOfMemory) as error:  # such as a CUDA library missed only in use
@@ -107,6 +108,10 @@ class FasterWhisperEngine:
         self._lanes.close()
         self._hands.shutdown()
         memory.give_back()
+
+    def _features_of(self, extractor: FeatureExtractor) -> Callable[[Samples], Any]:
+        """What `prepare` makes of the samples that are heard."""
+        return LogMel(extractor)
 
     def prepare(self, samples: Samples, options: Options) -> Row:
         """Compute the log-mel features as faster-whisper does: ``[n_mels, n_frames]``, float32.
@@ -155,7 +160,7 @@ class FasterWhisperEngine:
 
     def _listen(self, group: Sequence[Listener]) -> None:
         with memory_errors_renamed(len(group)):
-            encoded = self._whisper.encode(np.stack([listener.window() for listener in group]))
+            encoded = self._whisper.encode(self._windows(group))
             self._detect_languages(encoded, group)
             results = self._generate(encoded, group)
             for listener, result in zip(group, results, strict=True):
@@ -163,6 +168,10 @@ class FasterWhisperEngine:
             self._place_words(encoded, group)
         for listener in group:
             listener.go_on()
+
+    def _windows(self, group: Sequence[Listener]) -> Any:
+        """The features to encode: shape ``[rows, n_mels, window_length]``."""
+        return padded_windows([listener.window() for listener in group], group[0].window_length)
 
     def _detect_languages(self, encoded: Any, group: Sequence[Listener]) -> None:
         if all(listener.language for listener in group):

@@ -26,9 +26,9 @@ _PIECES_AT_ONCE = 8
 
 #: Silence appended to the audio, in samples, and below what part of the loudest nothing is told apart
 #: (in powers of ten), as Whisper was trained.
-_PADDING = 160
-_RANGE = 8.0
-_SMALLEST = 1e-10
+PADDING = 160
+RANGE = 8.0
+SMALLEST = 1e-10
 
 
 class LogMel:
@@ -44,8 +44,8 @@ class LogMel:
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """Log-mel features of `samples`: shape ``[n_mels, n_samples // hop + 1]``, float32."""
         mel = self._in_mels(self._frames(samples))
-        np.log10(np.maximum(mel, _SMALLEST, out=mel), out=mel)
-        np.maximum(mel, mel.max() - _RANGE, out=mel)
+        np.log10(np.maximum(mel, SMALLEST, out=mel), out=mel)
+        np.maximum(mel, mel.max() - RANGE, out=mel)
         mel += 4.0
         mel /= 4.0
         return mel.T
@@ -56,7 +56,7 @@ class LogMel:
         The last frame, all padding, is left out as faster-whisper does.
         """
         n_frames = len(samples) // self._hop + 1
-        padded = _mirrored(samples, self._n_fft // 2)
+        padded = mirrored(samples, self._n_fft // 2)
         step = padded.itemsize
         return as_strided(padded, (n_frames, self._n_fft), (self._hop * step, step), writeable=False)
 
@@ -80,11 +80,11 @@ class LogMel:
         power += np.square(spectrum.imag)
 
 
-def _mirrored(samples: Samples, margin: int) -> NDArray[np.float32]:
+def mirrored(samples: Samples, margin: int) -> NDArray[np.float32]:
     """`samples` and the padding, with so many of them mirrored before the first and after the last."""
-    n_heard = len(samples) + _PADDING
+    n_heard = len(samples) + PADDING
     if n_heard <= margin:  # np.pad mirrors as often as it takes, and takes ten times as long
-        return np.pad(np.pad(samples, (0, _PADDING)), margin, mode="reflect")
+        return np.pad(np.pad(samples, (0, PADDING)), margin, mode="reflect")
     padded = np.zeros(n_heard + 2 * margin, np.float32)
     padded[margin : margin + len(samples)] = samples
     padded[:margin] = padded[2 * margin : margin : -1]

@@ -16,10 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from faster_whisper.tokenizer import Tokenizer
 from faster_whisper.utils import get_end
-from numpy.typing import NDArray
 
 from protocol.errors import RequestError
 from workers.engine.attempt import Attempt, better
@@ -52,7 +50,7 @@ class Listener:
         self._context = context
         self._holds_speech = holds_speech
         self._whisper = vocabulary.whisper
-        self._features: NDArray[np.float32] = row.features
+        self._features: Any = row.features
         self._so_far = decoded(row.progress) if row.progress is not None else self._beginning()
         self._next_seek = 0
         self._fails = False
@@ -74,16 +72,13 @@ class Listener:
         """Whether there is audio left to hear in this call."""
         return self._refusal is None and not self._fails and self._so_far.seek < self._content_frames
 
-    def window(self) -> NDArray[np.float32]:
-        """The features to encode next, padded with zeros: shape ``[n_mels, window_length]``."""
-        padded = np.zeros((self._features.shape[0], self.window_length), np.float32)
-        heard = self._features[:, self._so_far.seek : self._so_far.seek + self._window_frames]
-        padded[:, : heard.shape[1]] = heard
-        return padded
+    def window(self) -> Any:
+        """The features to encode next: shape ``[n_mels, up to window_length]``, an array as the row's are."""
+        return self._features[:, self._so_far.seek : self._so_far.seek + self._window_frames]
 
     @property
     def window_length(self) -> int:
-        """At how many frames the next window is encoded; 3000 with the full context."""
+        """At how many frames, zeros after those of the window, it is encoded; 3000 with the full context."""
         return self._context.padded(self._window_frames)
 
     def speaks(self, language: str, probability: float) -> None:

@@ -71,10 +71,10 @@ class TorchModel:
             torch.cuda.empty_cache()
 
     @without_gradients
-    def encode(self, features: NDArray[np.float32]) -> Tensor:
-        """Features ``[rows, mels, frames]`` → what decoding starts from, on the device."""
+    def encode(self, features: NDArray[np.float32] | Tensor) -> Tensor:
+        """Features ``[rows, mels, frames]``, here or there → what decoding starts from, on the device."""
         network = self.network
-        return network.encode(torch.from_numpy(features).to(network.device, network.dtype))
+        return network.encode(torch.as_tensor(features).to(network.device, network.dtype))
 
     @without_gradients
     def detect_language(self, encoded: Tensor) -> list[list[tuple[str, float]]]:
