@@ -17,6 +17,7 @@ from faster_whisper import BatchedInferencePipeline, WhisperModel
 
 from bench.apart import Apart
 from bench.clips import LANGUAGE, Spoken, chosen_clips, joined
+from bench.mel import Features, makers
 from bench.rounds import Spent, Timed, interleaved
 from protocol.options import Options
 from workers.engine.base import Engine, Heard
@@ -58,13 +59,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """Every way over the same clips, and the predecessor's table."""
+    """Every way over the same clips, the predecessor's table, and features by themselves."""
 
     clips: tuple[Spoken, ...]
     rounds: int
     cpu_threads: int
     ways: Mapping[Way, Timed[Texts]]
     table: Mapping[Way, Timed[Texts]]
+    features: Features
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,14 @@ def measure(count: int, rounds: int, say: Callable[[str], object]) -> Measured:
             cpu_threads=cpu_threads,
             ways=interleaved(subjects.measured(all_ways(), count), rounds, say=say),
             table=interleaved(subjects.measured(table_ways(), TABLE_SAMPLES), rounds, say=say),
+            features=features(theirs, ours, rounds, say),
         )
+
+
+def features(theirs: Apart, ours: Apart, rounds: int, say: Callable[[str], object]) -> Features:
+    """Those of 30 s, by each maker in turn."""
+    interleaved(makers(theirs, ours, 1), 1, say=lambda which: say(f"warming up, features by {which}"))
+    return interleaved(makers(theirs, ours), rounds, say=lambda which: say(f"{which}, features"))
 
 
 def transcribed(way: Way, count: int, cpu_threads: int) -> Texts:

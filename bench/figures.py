@@ -10,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.clips import SAMPLE_RATE
 from bench.engine import PIPELINE_SIZE, Measured, Texts, Way
+from bench.mel import STRETCHES, Features, Maker
 from bench.rounds import Timed
+from protocol.request import MAX_SAMPLES
 
 #: What the predecessor's document claims, by batch size: seconds a sample, and times faster than one by one.
 PREDECESSOR = {1: (0.312, 1.0), 2: (0.198, 1.6), 4: (0.102, 3.1), 8: (0.089, 3.5)}
@@ -70,6 +73,36 @@ def table_of(table: Mapping[Way, Timed[Texts]], n_samples: int) -> list[Line]:
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfFeatures:
+    """What makes features, beside faster-whisper's extractor."""
+
+    maker: Maker
+    seconds_per_stretch: float
+    """By the clock."""
+    cpu_seconds_per_stretch: float
+    """Of all threads."""
+    times_faster: float
+    """By the clock."""
+    times_cheaper: float
+    """In processor time."""
+
+
+def of_features(features: Features) -> list[OfFeatures]:
+    """A figure for each maker, in the order in which they ran."""
+    theirs = features["faster-whisper"]
+    return [
+        OfFeatures(
+            maker=maker,
+            seconds_per_stretch=timed.seconds / STRETCHES,
+            cpu_seconds_per_stretch=timed.cpu_seconds / STRETCHES,
+            times_faster=timed.times_faster(theirs),
+            times_cheaper=timed.times_cheaper(theirs),
+        )
+        for maker, timed in features.items()
+    ]
+
+
 def as_json(measured: Measured, n_samples: int) -> dict[str, Any]:
     """Everything, with what is needed to judge it; lengths of time are in seconds."""
     seconds = [clip.seconds for clip in measured.clips]
@@ -100,6 +133,11 @@ def as_json(measured: Measured, n_samples: int) -> dict[str, Any]:
                 {"batch_size": size, "seconds_per_sample": each, "speedup": speedup}
                 for size, (each, speedup) in PREDECESSOR.items()
             ],
+        },
+        "features": {
+            "stretches": STRETCHES,
+            "seconds_each": MAX_SAMPLES / SAMPLE_RATE,
+            "makers": [_rounded(asdict(figure)) for figure in of_features(measured.features)],
         },
     }
 

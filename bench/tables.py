@@ -8,9 +8,15 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from bench.engine import TABLE_SAMPLES, Measured
-from bench.figures import PREDECESSOR, figures_of, machine, table_of
+from bench.figures import PREDECESSOR, figures_of, machine, of_features, table_of
+from bench.mel import STRETCHES
 
 _NAMES = {"loop": "loop", "pipeline": "pipeline", "segue": "Segue"}
+_MAKERS = {
+    "faster-whisper": "faster-whisper",
+    "batch": "Segue, a batch on all cores",
+    "ahead": "Segue, one by one",
+}
 
 
 def tables_of(measured: Measured) -> Iterator[RenderableType]:
@@ -20,6 +26,7 @@ def tables_of(measured: Measured) -> Iterator[RenderableType]:
     yield ways_table(measured, "detected")
     yield ways_table(measured, "given")
     yield predecessors_table(measured)
+    yield features_table(measured)
 
 
 def ways_table(measured: Measured, language: str) -> Table:
@@ -69,5 +76,22 @@ def predecessors_table(measured: Measured) -> Table:
             f"{line.speedup:.1f}x",
             "" if its_own is None else f"{its_own:.3f}s",
             "" if its_speedup is None else f"{its_speedup:.1f}x",
+        )
+    return table
+
+
+def features_table(measured: Measured) -> Table:
+    """Each maker of features beside faster-whisper's. Milliseconds are those of 30 s."""
+    table = Table(title=f"Features of {STRETCHES} stretches of 30 s", title_justify="left")
+    table.add_column("who")
+    for heading in ("ms", "CPU ms", "× faster", "× cheaper"):
+        table.add_column(heading, justify="right")
+    for figure in of_features(measured.features):
+        table.add_row(
+            _MAKERS[figure.maker],
+            f"{figure.seconds_per_stretch * 1000:.1f}",
+            f"{figure.cpu_seconds_per_stretch * 1000:.1f}",
+            f"{figure.times_faster:.2f}",
+            f"{figure.times_cheaper:.2f}",
         )
     return table

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.clips import Spoken
 from bench.engine import Measured, Texts, Way
-from bench.figures import as_json, figures_of, table_of
+from bench.figures import as_json, figures_of, of_features, table_of
 from bench.rounds import Spent, Timed
 from bench.tables import tables_of
 
@@ -43,6 +43,10 @@ MEASURED = Measured(
         way(context="bucketed", batch_size=1): timed(1.0),
         way(context="bucketed", batch_size=8): timed(0.1),
     },
+    features={
+        "faster-whisper": Timed(runs=[Spent(seconds=0.96, cpu_seconds=1.6, answer=96_032)]),
+        "batch": Timed(runs=[Spent(seconds=0.32, cpu_seconds=0.64, answer=96_032)]),
+    },
 )
 
 
@@ -61,6 +65,14 @@ def test_speedup_is_against_batches_of_one_in_the_same_context() -> None:
     assert lines[1].seconds_per_sample == 0.2
 
 
+def test_features_are_held_against_faster_whispers_extractor() -> None:
+    """Seconds are those of one stretch."""
+    theirs, ours = of_features(MEASURED.features)
+    assert (theirs.times_faster, theirs.times_cheaper) == (1.0, 1.0)
+    assert (ours.seconds_per_stretch, ours.cpu_seconds_per_stretch) == (0.01, 0.02)
+    assert (ours.times_faster, ours.times_cheaper) == pytest.approx((3.0, 2.5))
+
+
 def test_json_says_what_was_measured_and_where() -> None:
     """One object: machine, settings, clips, and the predecessor's own figures beside ours."""
     found = json.loads(json.dumps(as_json(MEASURED, 20)))
@@ -70,6 +82,8 @@ def test_json_says_what_was_measured_and_where() -> None:
     assert found["figures"][-1]["context"] == "bucketed"
     assert found["figures"][-1]["against_loop"] == 16.0
     assert [line["speedup"] for line in found["table"]["predecessor"]] == [1.0, 1.6, 3.1, 3.5]
+    assert [maker["times_faster"] for maker in found["features"]["makers"]] == [1.0, 3.0]
+    assert found["features"]["seconds_each"] == 30.0
 
 
 def test_tables_fit_a_narrow_terminal() -> None:
@@ -81,4 +95,5 @@ def test_tables_fit_a_narrow_terminal() -> None:
     assert "16.00" in shown.get()
     assert "1/2" in shown.get()
     assert "3.5x" in shown.get()
+    assert "Segue, a batch on all cores" in shown.get()
     assert "…" not in shown.get()
