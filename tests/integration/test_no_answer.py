@@ -7,6 +7,8 @@ come again. A case yields its call, is sent what the second call returns, and sa
 from __future__ import annotations
 
 import asyncio
+import gc
+import warnings
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, suppress
@@ -146,7 +148,7 @@ def test_every_call_of_a_coroutine_ends(redis_url: str, redis_client: redis.Redi
             client.queue_depth,
         ]
 
-    async def main() -> list[Any]:
+    async def main() -> set[type]:
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(AsyncClient(proxy.url)) for _ in range(6)]
             await asyncio.gather(*(client.submit(SILENCE) for client in clients))
@@ -155,12 +157,20 @@ def test_every_call_of_a_coroutine_ends(redis_url: str, redis_client: redis.Redi
             errors = await asyncio.gather(*(call() for call in chosen), return_exceptions=True)
             proxy.clear(forget=True)
             await asyncio.gather(chosen[0](), chosen[1]())
-            return errors
+            return {type(error) for error in errors}
 
     with Proxy(as_user(redis_url, "producer")) as proxy:
         errors = asyncio.run(asyncio.wait_for(main(), WAIT))
-    assert {type(error) for error in errors} == {QueueUnreachable}
+    _forget_connections()
+    assert errors == {QueueUnreachable}
     assert [how_often(redis_client, name) for name in ("one", "x", "y")] == [1, 1, 1]
+
+
+def _forget_connections() -> None:
+    """A TLS connection that fell silent waits for the other end's farewell for longer than its loop lives."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 # What workers call.
