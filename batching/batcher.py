@@ -16,6 +16,7 @@ The rules, each with a test of its name in `tests/batching/test_batcher.py`:
    beyond the window or a deadline.
 8. Whoever knows when the engine will be free may have its next batch chosen ahead (`plan`). That binds
    nothing: it is chosen anew if anything comes or goes, if memory allows less, or at another time.
+9. Whoever sees more than it holds may ask what of that should run next (`among`, `sight`).
 
 Nothing here reads a clock: every call that depends on the time is given it, in seconds, on the same
 clock as `Item.enqueued_at`.
@@ -23,7 +24,8 @@ clock as `Item.enqueued_at`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from itertools import count
 
@@ -68,6 +70,8 @@ class Batcher:
         self._lines: dict[Hashable, Line] = {}
         self._keys: dict[Hashable, Hashable] = {}
         self._plan: _Plan | None = None
+        #: How many are known to wait elsewhere for the next batch to be over; says whoever sees them.
+        self.elsewhere = 0
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -79,7 +83,7 @@ class Batcher:
         key = ("alone", item.id) if item.alone else item.key
         self._keys[item.id] = key
         if key not in self._lines:
-            self._lines[key] = Line(Shares(self.limits.tenant_weights))
+            self._lines[key] = self._new_line()
         self._plan = None
         self._lines[key].add(item, next(self._arrivals))
         self._outlook.came(item)
@@ -105,6 +109,35 @@ class Batcher:
             key = min(ready, key=self._turn)
             self._plan = _Plan(at=at, key=key, chosen=self._choose(key, at))
 
+    def among(self, others: Sequence[Item], at: float) -> list[Item] | None:
+        """Those of `others` that would run next if they waited here, too, and the engine was free at `at`.
+
+        None if nothing would. They are as they were afterwards: nothing is bound, and nothing learnt.
+        """
+        lines = dict(self._lines)
+        for key, items in _by_key(others).items():
+            lines[key] = (self._lines.get(key) or self._new_line()).beside(items, self._arrivals)
+        seeing = copy(self)
+        seeing._lines = lines
+        ready = seeing._ready(at)
+        if not ready:
+            return None
+        key = min(ready, key=seeing._turn)
+        members = {id(lines[key].items[place]) for place in seeing._choose(key, at).places.tolist()}
+        return [item for item in others if id(item) in members]
+
+    def tells_apart(self, items: Sequence[Item]) -> bool:
+        """Whether it matters which of these run together: else their order does as well as any choice."""
+        first, costs = items[0], [item.cost for item in items]
+        if any(
+            item.key != first.key or item.tenant != first.tenant or item.deadline_at is not None
+            for item in items
+        ):
+            return True
+        known = self._outlook.known(first.key)
+        rows = self.limits.max_batch_size
+        return known is not None and known.duration.lengths_matter(rows, min(costs), max(costs))
+
     def take(self, now: float) -> Batch | None:
         """The batch that a free engine should run now, or None to wait for company."""
         ready = self._ready(now)
@@ -128,6 +161,9 @@ class Batcher:
         if known is None:
             return None
         return known.duration.seconds(float(len(items)), max([item.cost for item in items]))
+
+    def _new_line(self) -> Line:
+        return Line(Shares(self.limits.tenant_weights))
 
     def _largest(self, key: Hashable) -> int:
         return min(self.limits.max_batch_size, self._cap.of(key, self._lines[key].items[-1].cost))
@@ -161,7 +197,7 @@ class Batcher:
         chosen = self._planned(key, now) or self._choose(key, now)
         reason, longest = self._reason(line, chosen, self._largest(key)), line.items[chosen.places.max()].cost
         items = line.pop(chosen.places)
-        self._plan = None
+        self._plan, self.elsewhere = None, 0
         for item in items:
             del self._keys[item.id]
         self._drop_if_empty(key)
@@ -182,7 +218,16 @@ class Batcher:
             return first_come(line, line.in_turn(ranks), room)
         calm, rate = self._outlook.calm(line, known, now, room), self._outlook.rate
         return choose(
-            Situation(line=line, ranks=ranks, now=now, room=room, calm=calm, known=known, rate=rate)
+            Situation(
+                line=line,
+                ranks=ranks,
+                now=now,
+                room=room,
+                calm=calm,
+                known=known,
+                rate=rate,
+                elsewhere=self.elsewhere,
+            )
         )
 
     def _reason(self, line: Line, chosen: Chosen, largest: int) -> Reason:
@@ -202,3 +247,10 @@ class Batcher:
     def _drop_if_empty(self, key: Hashable) -> None:
         if not self._lines[key]:
             del self._lines[key]
+
+
+def _by_key(items: Sequence[Item]) -> dict[Hashable, list[Item]]:
+    by_key: dict[Hashable, list[Item]] = {}
+    for item in items:
+        by_key.setdefault(item.key, []).append(item)
+    return by_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from itertools import compress
 from operator import attrgetter
 
@@ -58,12 +58,25 @@ class Line:
         place, end = bisect_right(self.items, item.cost, key=_length_of), len(self.items)
         if place < end:
             self._table[:, place + 1 : end + 1] = self._table[:, place:end]
-        deadline_at = NEVER if item.deadline_at is None else item.deadline_at
-        self._table[:, place] = (item.cost, item.enqueued_at, arrival, item.rank, deadline_at)
+        self._table[:, place] = row = _row(item, arrival)
         self.items.insert(place, item)
         self._kinds[item.rank, item.tenant] += 1
         self.oldest_at = min(self.oldest_at, item.enqueued_at)
-        self.first_deadline = min(self.first_deadline, deadline_at)
+        self.first_deadline = min(self.first_deadline, row[DEADLINE])
+
+    def beside(self, others: Sequence[Item], arrivals: Iterator[int]) -> Line:
+        """A line of these and of `others`, which came after them; this one stays as it is."""
+        both, items = Line(self._shares), self.items + list(others)
+        columns = np.array([_row(item, next(arrivals)) for item in others]).T
+        table = np.concatenate([self._table[:, : len(self)], columns], axis=1)
+        order = np.argsort(table[LENGTH], kind="stable")
+        both._table = table[:, order]
+        both.items = [items[place] for place in order.tolist()]
+        both._kinds = self._kinds + Counter([(item.rank, item.tenant) for item in others])
+        both.oldest_at = float(table[ENQUEUED].min())
+        both.first_deadline = float(table[DEADLINE].min())
+        both.overtaken, both.passed_by = self.overtaken, self.passed_by
+        return both
 
     def discard(self, item_id: Hashable) -> None:
         """Forget the item of this id."""
@@ -179,3 +192,9 @@ class Line:
         self.oldest_at = float(np.minimum.reduce(left[ENQUEUED], initial=NEVER))
         if self.has_deadlines:
             self.first_deadline = float(np.minimum.reduce(left[DEADLINE], initial=NEVER))
+
+
+def _row(item: Item, arrival: int) -> tuple[float, float, int, int, float]:
+    """What stands of an item in the columns."""
+    deadline_at = NEVER if item.deadline_at is None else item.deadline_at
+    return item.cost, item.enqueued_at, arrival, item.rank, deadline_at

@@ -58,6 +58,8 @@ class Situation:
     known: Known
     rate: float
     """Items of any key that come in a second."""
+    elsewhere: int = 0
+    """Items that wait where they cannot be chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +151,7 @@ def _alike(at: Situation, front: Places) -> Places:
     lengths, enqueued_at = at.line.lengths, at.line.enqueued_at
     if len(by_length) < len(lengths):
         lengths, enqueued_at = lengths[by_length], enqueued_at[by_length]
-    begin, end = best_window(lengths, at.now - enqueued_at, at.known.duration, at.calm, at.rate)
+    begin, end = best_window(lengths, at.now - enqueued_at, at.known.duration, at.calm, at.rate, at.elsewhere)
     return by_length[begin:end]
 
 

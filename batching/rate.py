@@ -23,17 +23,22 @@ class Rate:
 
     def __init__(self) -> None:
         self._last_at: float | None = None
+        self._came = 0
         self._gaps = 0
         self._mean = 0.0
         self._lately = 0.0
 
     def came(self, at: float) -> None:
-        """One more was enqueued; one that is older than the last, put back perhaps, tells nothing."""
+        """One more was enqueued. One older than the last, not claimed in order, counts with the next."""
         if self._last_at is None:
             self._last_at = at
-        elif at >= self._last_at:
-            self._learn(at - self._last_at)
-            self._last_at = at
+            return
+        self._came += 1
+        if at >= self._last_at:
+            gap, came = (at - self._last_at) / self._came, self._came
+            self._last_at, self._came = at, 0
+            for _ in range(came):
+                self._learn(gap)
 
     @property
     def per_second(self) -> float:

@@ -5,7 +5,7 @@
 2. If all that wait would fit into one batch, the choice is between that and two, the window and then the
    rest. Those that wait wait for one or both, and those that will come meanwhile, at the present rate, for
    half of both on average: the least waiting in all wins.
-3. If more wait than fit, the window that serves most weight in a second goes first.
+3. If more wait than fit, here or elsewhere, the window that serves most weight in a second goes first.
 4. The weight of an item is 1 + (age / tau)²: sooner or later the oldest outweighs any other window.
 """
 
@@ -54,7 +54,7 @@ def _up_to(rows: int, count: int) -> tuple[Vector, Places]:
 
 
 def best_window(
-    lengths: Vector, ages: Vector, duration: Duration, room: Room, rate: float
+    lengths: Vector, ages: Vector, duration: Duration, room: Room, rate: float, elsewhere: int = 0
 ) -> tuple[int, int]:
     """Where the window begins and ends (exclusive).
 
@@ -64,6 +64,7 @@ def best_window(
         duration: what a batch takes.
         room: how far it may grow.
         rate: items that come in a second.
+        elsewhere: how many more wait where they are not seen.
     """
     count, last = len(lengths), float(lengths[-1])
     sizes, begins = room.windows(lengths)
@@ -74,7 +75,7 @@ def best_window(
     weights += 1
     np.add.accumulate(weights, out=total[1:])
     weights = total[1:] - total[begins]
-    if count > room.rows:
+    if count + elsewhere > room.rows:
         best = int((weights / seconds).argmax())
     else:
         left = count - sizes

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections import defaultdict, deque
+from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain, islice
+from typing import Any, Protocol
 
 from batching.batch import Batch
 from batching.batcher import Batcher
@@ -12,6 +13,7 @@ from batching.forecast import Forecast
 from batching.item import Item
 from batching.latency import Ran
 from batching.limits import Limits
+from batching.sight import Sight
 from bench.simulation.cost import Cost
 
 Members = tuple[Item, ...]
@@ -110,6 +112,30 @@ class Claiming(Shipped):
     def _claim(self) -> None:
         while self._queue and len(self._batcher) < self._most:
             super().add(self._queue.popleft())
+
+
+class Seeing(Shipped):
+    """The same in a worker that claims by name: it holds what it will run, and sees `most` of what waits."""
+
+    def __init__(self, largest: int, most: int, **settings: Any) -> None:
+        super().__init__(largest, **settings)
+        self._largest, self._most = largest, most
+        self._sight = Sight(self._batcher)
+        self._lanes: defaultdict[int, dict[Hashable, Item]] = defaultdict(dict)
+
+    def add(self, item: Item) -> None:
+        """It waits in its lane."""
+        self._lanes[item.rank][item.id] = item
+
+    def take(self, now: float, /) -> Members:
+        """As ever, among what has been claimed for this batch."""
+        room = self._largest - len(self._batcher)
+        waiting = chain.from_iterable(self._lanes[rank].values() for rank in sorted(self._lanes))
+        seen = list(islice(waiting, self._most))
+        chosen = self._sight.choose(seen, room, now)
+        for item in seen[:room] if chosen is None else chosen:
+            super().add(self._lanes[item.rank].pop(item.id))
+        return super().take(now)
 
 
 def calibration(cost: Cost, largest: int, lengths: Sequence[float] = (0.0,)) -> list[Ran]:

@@ -45,10 +45,20 @@ def test_another_load_is_seen_soon() -> None:
     assert rate.per_second == pytest.approx(40.0, rel=0.2)
 
 
-def test_put_back_is_no_arrival() -> None:
-    """One that was enqueued before the last tells nothing."""
+def test_order_of_claims_does_not_matter() -> None:
+    """The rate is the same if those of a stretch come by length, as they are claimed, and not by age."""
+    rate, draw = Rate(), np.random.default_rng(2)
+    stretches = np.cumsum(independent(40.0, 4000)).reshape(-1, 16)
+    for stretch in stretches.tolist():
+        draw.shuffle(stretch)
+        for at in stretch:
+            rate.came(at)
+    assert rate.per_second == pytest.approx(40.0, rel=0.1)
+
+
+def test_past_arrival_is_no_gap() -> None:
+    """One that was enqueued before the last moves no mean by itself, however long ago that was."""
     rate = Rate()
     at = told(rate, [0.1] * 100)
-    for _ in range(100):
-        rate.came(at - 50.0)
+    rate.came(at - 50.0)
     assert rate.per_second == pytest.approx(10.0)

@@ -12,10 +12,15 @@ PADDED = Duration(0.04, 0.008, 0.011, 0.0002)
 
 
 def window(
-    lengths: list[float], ages: list[float] | None = None, *, rows: int, rate: float = 0.0
+    lengths: list[float],
+    ages: list[float] | None = None,
+    *,
+    rows: int,
+    rate: float = 0.0,
+    elsewhere: int = 0,
 ) -> list[float]:
     by_age = np.array(ages) if ages else np.zeros(len(lengths))
-    begin, end = best_window(np.array(lengths), by_age, PADDED, Room(rows=rows), rate)
+    begin, end = best_window(np.array(lengths), by_age, PADDED, Room(rows=rows), rate, elsewhere)
     return lengths[begin:end]
 
 
@@ -37,6 +42,12 @@ def test_one_call_for_all_when_many_more_come() -> None:
 def test_most_items_in_a_second_go_first() -> None:
     """Of more than fit, the shortest make the most of the engine, though others are older (rule 3)."""
     assert window([1.0, 1.0, 9.0, 30.0, 30.0], [0.0, 0.0, 0.0, 0.4, 0.4], rows=2) == [1.0, 1.0]
+
+
+def test_those_elsewhere_count_as_waiting() -> None:
+    """With more to come than fit the engine makes the most of each second, though two are here (rule 3)."""
+    assert window([1.0, 5.0], rows=2) == [1.0]
+    assert window([1.0, 5.0], rows=2, elsewhere=1) == [1.0, 5.0]
 
 
 def test_age_outweighs_length() -> None:

@@ -9,9 +9,9 @@ from batching.item import Item
 from bench.simulation.arrivals import LONGEST, SHORTEST, as_items, bursts, poisson, speech_lengths
 from bench.simulation.contest import LARGEST, POLICIES
 from bench.simulation.cost import Linear, Padded
-from bench.simulation.policy import Claiming, Members, Shipped
+from bench.simulation.policy import Claiming, Members, Seeing, Shipped
 from bench.simulation.simulator import BrokenPolicy, Run, simulate
-from bench.simulation.studies.lengths import calibrated
+from bench.simulation.studies.lengths import ONE_SEEN, TWO_SEEN, calibrated, policies, speech
 from bench.simulation.summary import summary_of
 
 COST = Linear(base=0.1, each=0.01)
@@ -43,6 +43,25 @@ def test_worker_chooses_among_what_it_holds(most: int, first: list[int]) -> None
         policy.add(item)
     assert [item.id for item in policy.take(0.0)] == first
     assert {item.id for item in (*policy.take(0.0), *policy.take(0.0))} == {0, 1, 2} - set(first)
+
+
+@pytest.mark.parametrize(("most", "first"), [(2, [0, 1]), (3, [0, 2])])
+def test_worker_chooses_among_what_it_sees(most: int, first: list[int]) -> None:
+    """The third, as short as the first, is claimed for the same batch if it was seen; the second stays."""
+    policy = Seeing(2, most, calibration=calibrated(2))
+    for item in as_items(np.zeros(3), np.array([1.0, 1.5 if most == 2 else 30.0, 1.0])):
+        policy.add(item)
+    assert [item.id for item in policy.take(0.0)] == first
+    assert [item.id for item in policy.take(0.0)] == sorted({0, 1, 2} - set(first))
+
+
+def test_two_batches_seen_are_enough() -> None:
+    """At 1.3 of what first come first served can bear, a worker that sees two batches keeps up."""
+    seen, held = (
+        summary_of([simulate(policies()[name](), speech(1.3, 3000, 1), Padded())])
+        for name in (TWO_SEEN, ONE_SEEN)
+    )
+    assert (seen.stable, held.stable) == (True, False)
 
 
 def test_padding_costs_what_the_longest_does() -> None:

@@ -51,7 +51,7 @@ def found() -> Study:
         distances={ratio: dict.fromkeys(LOADS, foreseen) for ratio in COSTS},
         bursts={load: dict(by_gap) for load in BURST_LOADS},
         burst_distances={load: dict.fromkeys(BURST_GAPS, 1.05) for load in BURST_LOADS},
-        lengths=_best_is(lengths.ONE_SEEN, lengths.policies(), lengths.LOADS),
+        lengths=_best_is(lengths.TWO_SEEN, lengths.policies(), lengths.LOADS),
         deadlines={name: _in_time() for name in deadlines.OBJECTIVES},
         urgent={
             name: dict.fromkeys(urgent.LOADS, Classes(urgent=one, background=GOOD))
@@ -108,7 +108,7 @@ def test_all_targets_can_be_reached() -> None:
         ),
         (replace(found(), poisson={**found().poisson, RAY_SHORT: dict.fromkeys(LOADS, POOR)}), [6]),
         (replace(found(), poisson={**found().poisson, TEI: {**found().poisson[TEI], 0.9: GOOD}}), [5]),
-        (replace(found(), lengths={**found().lengths, lengths.ONE_SEEN: {**ALL_GOOD, 1.3: ENDLESS}}), [8]),
+        (replace(found(), lengths={**found().lengths, lengths.TWO_SEEN: {**ALL_GOOD, 1.3: ENDLESS}}), [8]),
         (replace(found(), deadlines={deadlines.MIXED: dict.fromkeys(deadlines.POLICIES, LATE)}), [9, 9]),
         (replace(found(), urgent=dict.fromkeys(urgent.POLICIES, SAME)), [10]),
         (replace(found(), engines={8: dict.fromkeys(engines.PULLINGS, ALL_ENGINES_GOOD)}), [11, 11]),

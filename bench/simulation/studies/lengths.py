@@ -12,15 +12,17 @@ from bench.simulation.arrivals import as_items, poisson, speech_lengths
 from bench.simulation.contest import BENTOML, LARGEST, POLICIES, SEGUE, SEGUE_WINDOW
 from bench.simulation.cost import Padded
 from bench.simulation.peers.bound_early import INFINITY_AHEAD, SortedByLength
-from bench.simulation.policy import Claiming, Policy, Shipped, calibration
+from bench.simulation.policy import Claiming, Policy, Seeing, Shipped, calibration
 from bench.simulation.simulator import simulate
 from bench.simulation.summary import Summary, summary_of
 
 #: Over the capacity in full batches first come first served.
 LOADS = (0.3, 0.6, 0.8, 0.95, 1.1, 1.3)
 
-#: What a worker sees that claims, and one on kombu's own transport, which holds two batches.
+#: What a worker sees: two batches as it is shipped, four at most, one if it claims in order
+#: (`prepare_ahead: 0`); and on kombu's own transport the two that it holds.
 ONE_SEEN, TWO_SEEN = "Segue, one batch seen", "Segue, two batches seen"
+FOUR_SEEN, TWO_HELD = "Segue, four batches seen", "Segue, two batches held"
 INFINITY, INFINITY_SORT = "infinity", "infinity's sort, bound late"
 
 #: Lengths of the calibration at the start of a worker, in seconds.
@@ -43,7 +45,9 @@ def policies() -> Mapping[str, Callable[[], Policy]]:
         SEGUE: lambda: Shipped(LARGEST, calibration=known),
         SEGUE_WINDOW: lambda: Shipped(LARGEST, smallest=2, calibration=known),
         ONE_SEEN: lambda: Claiming(LARGEST, LARGEST, calibration=known),
-        TWO_SEEN: lambda: Claiming(LARGEST, 2 * LARGEST, calibration=known),
+        TWO_SEEN: lambda: Seeing(LARGEST, 2 * LARGEST, calibration=known),
+        FOUR_SEEN: lambda: Seeing(LARGEST, 4 * LARGEST, calibration=known),
+        TWO_HELD: lambda: Claiming(LARGEST, 2 * LARGEST, calibration=known),
         INFINITY: lambda: SortedByLength(LARGEST, INFINITY_AHEAD),
         INFINITY_SORT: lambda: SortedByLength(LARGEST, 0),
     }
