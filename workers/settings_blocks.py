@@ -133,11 +133,12 @@ class Admission(Block):
 
 
 class FakeCost(Block):
-    """How long the fake engine takes for a batch: fixed + rows + seconds of audio."""
+    """How long the fake engine takes for a batch: fixed + rows + seconds of audio, and of its longest."""
 
     fixed_ms: Milliseconds = 20.0
     per_row_ms: Milliseconds = 5.0
     per_audio_second_ms: Milliseconds = 2.0
+    per_longest_second_ms: Milliseconds = 0.0
     prepare_per_row_ms: Milliseconds = 0.0
     """What the engine's preparation of each request costs, before the batch."""
 

@@ -35,11 +35,11 @@ def test_samples_beyond_full_scale_are_clipped() -> None:
 
 
 def test_a_call_costs_what_was_scripted() -> None:
-    """A call takes fixed + per_row · rows + per_second · seconds of audio."""
+    """A call takes fixed + per_row · rows + per_second · seconds of audio + per_longest · the longest."""
     slept: list[float] = []
-    engine = FakeEngine(fixed=0.25, per_row=0.5, per_second=2.0, sleep=slept.append)
+    engine = FakeEngine(fixed=0.25, per_row=0.5, per_second=2.0, per_longest=4.0, sleep=slept.append)
     engine.run([row(), row(samples=SECOND[:8_000])])
-    assert slept == [0.25 + 2 * 0.5 + 1.5 * 2.0]
+    assert slept == [0.25 + 2 * 0.5 + 1.5 * 2.0 + 1.0 * 4.0]
 
 
 def test_an_empty_batch_costs_nothing() -> None:

@@ -58,6 +58,7 @@ LIMITS = [
     ("max_batch_seconds", -0.1, 0, 7_680, 7_680.1),
     ("urgent_batch_ms", -1, 0, 60_000, 60_001),
     ("fake_per_audio_second_ms", -0.1, 0, 60_000, 60_000.1),
+    ("fake_per_longest_second_ms", -0.1, 0, 60_000, 60_000.1),
     ("fake_prepare_per_row_ms", -0.1, 0, 60_000, 60_000.1),
     ("model", "", "x", "x" * 500, "x" * 501),
 ]

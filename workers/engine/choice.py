@@ -23,6 +23,7 @@ def make_engine(settings: Settings) -> Engine:
             fixed=cost.fixed_ms / 1000,
             per_row=cost.per_row_ms / 1000,
             per_second=cost.per_audio_second_ms / 1000,
+            per_longest=cost.per_longest_second_ms / 1000,
             prepare=cost.prepare_per_row_ms / 1000,
         )
     return whisper_engine(settings.engine)(

@@ -1,7 +1,8 @@
 """An engine without a model: answers are fingerprints, costs are scripted, faults come on demand.
 
 The text of a row is the `fingerprint` of its samples, so that a result given to the wrong request is
-noticed. The time of a call is ``fixed + per_row * rows + per_second * seconds of audio``, really spent.
+noticed. The time of a call is ``fixed + per_row * rows + per_second * seconds of audio +
+per_longest * seconds of the longest``, really spent.
 
 A row whose `initial_prompt` is one of these scripts a fault, or a look at what it was given:
 
@@ -68,10 +69,12 @@ class FakeEngine:
         fixed: float = 0.0,
         per_row: float = 0.0,
         per_second: float = 0.0,
+        per_longest: float = 0.0,
         prepare: float = 0.0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Costs are in seconds: of a call, of each row, of each second of audio, and of preparing a row.
+        """Costs are in seconds: of a call, of each row, of each second of audio, of each second of the
+        longest, to which a real engine pads the others, and of preparing a row.
 
         `sleep` spends them.
         """
@@ -81,6 +84,7 @@ class FakeEngine:
         self._fixed = fixed
         self._per_row = per_row
         self._per_second = per_second
+        self._per_longest = per_longest
         self._prepare = prepare
         self._failures: Counter[str] = Counter()
 
@@ -123,7 +127,9 @@ class FakeEngine:
         """How long a call with these rows takes, in seconds; an empty one takes no time."""
         if not rows:
             return 0.0
-        return self._fixed + self._per_row * len(rows) + self._per_second * sum(row.seconds for row in rows)
+        seconds = [row.seconds for row in rows]
+        by_length = self._per_second * sum(seconds) + self._per_longest * max(seconds)
+        return self._fixed + self._per_row * len(rows) + by_length
 
     def _act_out(self, row: Row, n_rows: int) -> None:
         script = row.options.initial_prompt or ""
