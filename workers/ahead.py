@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
+from batching.item import Item
 from protocol.request import Request
 from protocol.wire import encode_request
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.run import Work
+from workers.waiting import item_of
 
 #: When a worker looks, in seconds after a batch has started: not while the results of the batch before wait
 #: to be settled, nor at all during an engine call so short that nothing would be won.
@@ -33,33 +36,47 @@ Look = Callable[[int], Sequence[bytes]]
 Read = Callable[[bytes], Request | None]
 """The request that a message asks for; None if it will not run as it stands, or not now."""
 
+Now = Callable[[], float]
+"""The time, on the clock of `Item.enqueued_at`."""
+
 Held = Callable[[], Sequence[Work]]
 """What the worker holds for a later batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A message that can be read, as the engine process and the batcher are told of it."""
+
+    order: Order
+    item: Item
 
 
 class Ahead:
     """Looks ahead during each batch. On the event loop's thread."""
 
     def __init__(
-        self, most: int, *, look: Look, read: Read, held: Held, call_later: Callable[..., Any]
+        self, most: int, *, look: Look, read: Read, held: Held, now: Now, call_later: Callable[..., Any]
     ) -> None:
         """`most` is how many requests are looked ahead at; 0 looks at none."""
         self._most = most
         self._look = look
         self._read = read
         self._held = held
+        self._now = now
         self._call_later = call_later
         self._alarm: Any = None
         self._told: list[str] = []
-        self._seen: dict[bytes, Order | None] = {}
+        self._seen: dict[bytes, _Seen | None] = {}
+        self._has_looked = False
 
     def new_engine(self) -> None:
         """A new engine process has been told nothing."""
         self._told = []
 
-    def begin(self, engine: EngineProcess) -> None:
-        """`engine` runs a batch from now on: look soon what comes next."""
-        if self._most:
+    def begin(self, engine: EngineProcess, seconds: float | None) -> None:
+        """`engine` runs a batch from now on, for so long if that is known: look soon what comes next."""
+        self._has_looked = False
+        if self._most and (seconds is None or seconds > LOOK_SECONDS):
             self._alarm = self._call_later(LOOK_SECONDS, self._tell, engine)
 
     def end(self) -> None:
@@ -70,7 +87,7 @@ class Ahead:
     def _tell(self, engine: EngineProcess) -> None:
         """Tell what will probably run next if that has changed; look again unless it is all there may be."""
         with suppress(redis.RedisError, ProcessLost):  # whatever runs next meets either again
-            orders = self.orders()
+            orders = self._orders()
             told = [name for name, _ in orders]
             if told != self._told:
                 engine.send({"ahead": orders})
@@ -78,24 +95,35 @@ class Ahead:
         if len(self._told) < self._most:
             self._alarm = self._call_later(LOOK_AGAIN_SECONDS, self._tell, engine)
 
-    def orders(self) -> list[Order]:
-        """What will probably run next, the next first.
+    @property
+    def seen(self) -> Sequence[Item]:
+        """What waited at the last look of this batch, each under its message as its id, the next first.
 
-        Raises:
-            redis.RedisError: Redis did not show what waits.
+        Nothing if one of them cannot be read: they are best claimed in order, and dealt with.
         """
-        held = [_order(work.request) for work in self._held()[: self._most]]
-        left = self._most - len(held)
-        shown = self._look(left) if left else ()
+        found = [one.item for one in self._seen.values() if one is not None] if self._has_looked else []
+        return found if len(found) == len(self._seen) else ()
+
+    def look(self) -> Sequence[Item]:
+        """What is seen now. Raises `redis.RedisError`."""
+        left = self._most - len(self._held())
+        shown = self._look(left) if left > 0 else ()
         self._seen = {  # what the look before showed is not read again
-            message: self._seen[message] if message in self._seen else self._read_order(message)
+            message: self._seen[message] if message in self._seen else self._read_one(message)
             for message in shown
         }
-        return held + [order for order in self._seen.values() if order is not None]
+        self._has_looked = True
+        return self.seen
 
-    def _read_order(self, message: bytes) -> Order | None:
+    def _orders(self) -> list[Order]:
+        """What will probably run next, the next first."""
+        self.look()
+        held = [_order(work.request) for work in self._held()[: self._most]]
+        return held + [one.order for one in self._seen.values() if one is not None]
+
+    def _read_one(self, message: bytes) -> _Seen | None:
         request = self._read(message)
-        return None if request is None else _order(request)
+        return None if request is None else _Seen(_order(request), item_of(message, request, self._now()))
 
 
 def _order(request: Request) -> Order:

@@ -20,8 +20,9 @@ from batching.batch import Batch
 from protocol.clock import SharedClock
 from protocol.errors import EngineError, RequestError
 from protocol.request import Request
-from workers.ahead import LOOK_SECONDS, Ahead
+from workers.ahead import Ahead
 from workers.batch_events import BatchEvents
+from workers.choosing import Choosing
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.gate import Gate
 from workers.learning import Learning
@@ -70,8 +71,10 @@ class Dispatcher:
             look=self._look,
             read=Reader(settings.signing_keys(), Preferences(settings)),
             held=self._waiting.works,
+            now=self.clock.now,
             call_later=self._call_later,
         )
+        self._choosing = Choosing(self._ahead, self._waiting, self.clock.now)
         self._numbers = count(1)
         self._running: Run | None = None
         self._abandoned: Run | None = None
@@ -115,7 +118,8 @@ class Dispatcher:
         if self._engine is None or (is_busy and not self._claims_early) or self._writer.is_behind:
             return Wanted()
         share = Share(least=0 if is_busy else self._waiting.least, busy=self._learning.batch_seconds)
-        return Wanted(any=self._waiting.room, urgent=self._waiting.urgent_room, share=share)
+        room, urgent = self._waiting.room, self._waiting.urgent_room
+        return Wanted(any=room, urgent=urgent, share=share, choose=self._choosing)
 
     @property
     def has_engine(self) -> bool:
@@ -278,8 +282,7 @@ class Dispatcher:
         run.accepted_by(engine.pid)
         self.batches.started(run)
         seconds = self._learning.expected(batch)
-        if seconds is None or seconds > LOOK_SECONDS:
-            self._ahead.begin(engine)
+        self._ahead.begin(engine, seconds)
         if self._settings.prepare_ahead and seconds is not None and seconds > 2 * CLAIM_SECONDS:
             self._claim_alarm = self._call_later(seconds - CLAIM_SECONDS, self._claim_early)
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from protocol.errors import RequestError
 from protocol.fast_json import loads
 from protocol.request import Request
-from protocol.routing import TASK_NAME, priority_from_number
+from protocol.routing import PRIORITY_NUMBERS, TASK_NAME, priority_from_number
 from protocol.signing import Keys, check_signature
 from protocol.wire import decode_request
 from workers.preferences import Preferences
@@ -46,7 +46,12 @@ class Seen:
     id: Any
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
-    priority_number: int = 0
+    priority_number: int
+
+
+def lane_number(said: object) -> int:
+    """The number of the lane that a message was sent to, by what it says of its priority."""
+    return PRIORITY_NUMBERS[priority_from_number(said if isinstance(said, int) else 0)]
 
 
 def request_of(asked: Asked, preferences: Preferences) -> Request | RequestError:
@@ -97,6 +102,7 @@ def _seen(message: bytes) -> Seen | None:
             return None
         coded = envelope["properties"]["body_encoding"] == "base64"
         args, kwargs, _ = loads(base64.b64decode(envelope["body"]) if coded else envelope["body"])
-        return Seen(id=headers["id"], args=args, kwargs=kwargs)
+        number = lane_number(envelope["properties"].get("priority"))
+        return Seen(id=headers["id"], args=args, kwargs=kwargs, priority_number=number)
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None

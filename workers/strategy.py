@@ -23,9 +23,8 @@ from protocol.clock import SharedClock
 from protocol.errors import RequestError
 from protocol.fast_json import loads
 from protocol.request import Request
-from protocol.routing import PRIORITY_NUMBERS, priority_from_number
 from workers.preferences import Preferences
-from workers.reading import request_of, wrong_signature
+from workers.reading import lane_number, request_of, wrong_signature
 from workers.writes import Writes
 
 #: Events that are published together: a whole batch's in one message (Celery: 24 at a time).
@@ -53,8 +52,7 @@ class Message(CeleryRequest):  # type: ignore[misc]
     @property
     def priority_number(self) -> int:
         """The number of the lane that the message was sent to."""
-        number = self.delivery_info.get("priority")
-        return PRIORITY_NUMBERS[priority_from_number(number if isinstance(number, int) else 0)]
+        return lane_number(self.delivery_info.get("priority"))
 
     def maybe_expire(self) -> bool:
         """Whether the request is not worth starting any more; then it counts as revoked."""

@@ -14,6 +14,7 @@ from batching.duration import Duration
 from batching.forecast import Forecast
 from batching.item import Item
 from batching.limits import Limits, SizeCap
+from batching.sight import Sight
 from protocol.request import Priority, Request
 from protocol.routing import PRIORITY_NUMBERS
 from workers.engine.base import compatibility_key
@@ -33,6 +34,7 @@ class Waiting:
         self._enough = limits.min_batch_size
         self._forecast = Forecast() if batching.dynamic_batching else None
         self._batcher = Batcher(limits, self._forecast, self.cap)
+        self.sight = Sight(self._batcher)
         self._works: dict[Hashable, Work] = {}
         self._delayed: dict[int, Any] = {}
         self._item_ids = count()
@@ -58,20 +60,8 @@ class Waiting:
         return 0 if self.room or not self._batcher else 1
 
     def add(self, message: Any, request: Request, now: float) -> None:
-        """Let a request wait for its batch; its age counts from when it was enqueued, on Redis's clock.
-
-        One that has missed its deadline waits behind all others.
-        """
-        late = request.deadline_at is not None and request.deadline_at < now
-        item = Item(
-            id=next(self._item_ids),
-            key=compatibility_key(request.options),
-            rank=PRIORITY_NUMBERS[Priority.BULK if late else request.priority],
-            enqueued_at=min(now, request.submitted_at or now),
-            cost=request.payload.seconds,
-            deadline_at=request.deadline_at,
-            tenant=request.tenant or "",
-        )
+        """Let a request wait for its batch."""
+        item = item_of(next(self._item_ids), request, now)
         self._put(Work(message=message, request=request, item=item, received_at=now))
 
     def add_back(self, work: Work) -> None:
@@ -156,6 +146,23 @@ class Waiting:
     def _put(self, work: Work) -> None:
         self._works[work.item.id] = work
         self._batcher.add(work.item)
+
+
+def item_of(item_id: Hashable, request: Request, now: float) -> Item:
+    """What batching sees of a request; its age counts from when it was enqueued, on Redis's clock.
+
+    One that has missed its deadline waits behind all others.
+    """
+    late = request.deadline_at is not None and request.deadline_at < now
+    return Item(
+        id=item_id,
+        key=compatibility_key(request.options),
+        rank=PRIORITY_NUMBERS[Priority.BULK if late else request.priority],
+        enqueued_at=min(now, request.submitted_at or now),
+        cost=request.payload.seconds,
+        deadline_at=request.deadline_at,
+        tenant=request.tenant or "",
+    )
 
 
 def limits_of(batching: Batching) -> Limits:

@@ -34,6 +34,7 @@ from tests.integration.cut_connection import CutConnection
 from tests.redis_users import as_user
 from workers.transport import claims as claims_module
 from workers.transport.claims import (
+    CHOSEN_WITHIN,
     DEAD_MESSAGE_BYTES,
     DEAD_MESSAGES_KEPT,
     DEATHS_SECONDS,
@@ -150,6 +151,53 @@ def test_oldest_goes_first_inside_a_lane(worker: Claims, redis_client: redis.Red
     """What was enqueued first is claimed first."""
     push(redis_client, NORMAL, *"abcdef")
     assert "".join(texts(worker.claim(4)) + texts(worker.claim(4))) == "abcdef"
+
+
+def test_chosen_go_first(worker: Claims, redis_client: redis.Redis) -> None:
+    """Those that a worker has seen and chosen are claimed wherever they wait, in the order of its choice."""
+    push(redis_client, NORMAL, "n1", "n2", "n3", "n4")
+    push(redis_client, BULK, "b1", "b2")
+    assert texts(worker.claim(3, chosen=[b"n3", b"b2", b"n4"])) == ["n3", "b2", "n4"]
+    assert texts(worker.claim(3)) == ["n1", "n2", "b1"]
+
+
+def test_urgent_goes_before_the_chosen(worker: Claims, redis_client: redis.Redis) -> None:
+    """Whoever has come since the worker looked, and is urgent, takes the place of the last of them."""
+    push(redis_client, NORMAL, "n1", "n2", "n3")
+    push(redis_client, URGENT, "u")
+    assert texts(worker.claim(2, chosen=[b"n2", b"n3"])) == ["u", "n2"]
+
+
+def test_bulk_has_its_turn_beside_the_chosen(connection: CutConnection, redis_client: redis.Redis) -> None:
+    """Of as many claims as a turn has, one is bulk's, whatever was chosen."""
+    worker = Claims(connection, claims_per_turn=4)
+    worker.take_lease()
+    push(redis_client, NORMAL, "n1", "n2", "n3", "n4")
+    push(redis_client, BULK, "b")
+    assert texts(worker.claim(4, chosen=[b"n4", b"n3"])) == ["n4", "n3", "n1", "b"]
+
+
+def test_chosen_that_are_gone_leave_their_places(make_worker: MakeWorker, redis_client: redis.Redis) -> None:
+    """What another was faster to claim is not claimed twice: who waits longest comes in its place."""
+    push(redis_client, NORMAL, "n1", "n2", "n3", "n4")
+    assert texts(make_worker().claim(1, chosen=[b"n3"])) == ["n3"]
+    assert texts(make_worker().claim(2, chosen=[b"n3", b"n4"])) == ["n4", "n1"]
+
+
+def test_chosen_are_looked_for_where_they_were_seen(worker: Claims, redis_client: redis.Redis) -> None:
+    """A claim does not search a long queue: what has been put behind so many others is not found."""
+    behind = [f"n{number}" for number in range(CHOSEN_WITHIN + 1)]
+    push(redis_client, NORMAL, *behind)
+    assert texts(worker.claim(1, chosen=[behind[-1].encode()])) == ["n0"]
+    assert texts(worker.claim(1, chosen=[behind[-1].encode()])) == [behind[-1]]
+
+
+def test_chosen_are_returned_to_the_head(worker: Claims, redis_client: redis.Redis) -> None:
+    """Whoever claims next finds them first, in the order in which they were claimed."""
+    push(redis_client, NORMAL, "n1", "n2", "n3", "n4")
+    worker.claim(2, chosen=[b"n2", b"n4"])
+    worker.give_back()
+    assert redis_client.lrange(NORMAL, 0, -1) == [b"n3", b"n1", b"n4", b"n2"]
 
 
 def test_claim_takes_no_more_than_asked(worker: Claims, redis_client: redis.Redis) -> None:

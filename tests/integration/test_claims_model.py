@@ -48,6 +48,9 @@ WORKERS = st.integers(0, 2)
 URGENCIES = st.integers(0, len(LANES) - 1)
 COUNTS = st.integers(1, 6)
 
+#: Messages that a worker has chosen: of all that were ever submitted.
+CHOICES = st.lists(st.integers(0, 60), max_size=4)
+
 #: How many steps a run of the machine has: enough for a message to be claimed, returned and claimed again
 #: by others, more than once.
 STEPS = 30
@@ -111,15 +114,18 @@ class Deliveries(RuleBasedStateMachine):
             self.redis.set(payload_key(message.decode()), "audio")
             self.redis.lpush(LANES[urgency], message)
 
-    @rule(who=WORKERS, count=COUNTS, urgent=st.integers(0, 2), shares=st.booleans())
-    def claim(self, who: int, count: int, urgent: int, shares: bool) -> None:
-        """A worker claims all, or its share, or is told again of what it has not heard of."""
+    @rule(who=WORKERS, count=COUNTS, urgent=st.integers(0, 2), shares=st.booleans(), which=CHOICES)
+    def claim(self, who: int, count: int, urgent: int, shares: bool, which: Sequence[int]) -> None:
+        """A worker claims all, or its share, some that it has chosen first, wherever these are by now; or it
+        is told again of what it has not heard of."""
         worker = self.workers[who]
         if not worker.is_lost:
             waiting, free = sum(map(len, self.lanes)), len(self.redis.zrange(LEASES, 0, -1))
             most = share(waiting, free, count) if shares else count
-            expected = self._untold(worker) or self._take(worker, most, urgent)
-            claimed = worker.claims.claim(count, urgent, Share(least=1, busy=0.0) if shares else None)
+            chosen = [b"m%d" % (number % max(1, len(self.request_of))) for number in which]
+            expected = self._untold(worker) or self._take(worker, most, urgent, chosen)
+            leaves = Share(least=1, busy=0.0) if shares else None
+            claimed = worker.claims.claim(count, urgent, leaves, chosen=chosen)
             assert [one.message for one in claimed] == expected
             worker.told |= {one.message: one for one in claimed}
 
@@ -192,7 +198,7 @@ class Deliveries(RuleBasedStateMachine):
     @rule(who=WORKERS, count=COUNTS)
     def work(self, who: int, count: int) -> None:
         """Nothing goes wrong: a worker claims, runs and settles."""
-        self.claim(who, count, 0, shares=False)
+        self.claim(who, count, 0, shares=False, which=())
         if self._busy():
             self.start_batch(who)
             self.settle(who, 0, count)
@@ -329,17 +335,26 @@ class Deliveries(RuleBasedStateMachine):
     def _untold(self, worker: Worker) -> list[bytes]:
         return [message for message, _ in worker.held if message not in worker.told]
 
-    def _take(self, worker: Worker, count: int, urgent: int) -> list[bytes]:
+    def _take(self, worker: Worker, count: int, urgent: int, chosen: Sequence[bytes] = ()) -> list[bytes]:
         taken = []
         for number in range(count + urgent):
             turn = max(0, worker.claimed % CLAIMS_PER_TURN - (CLAIMS_PER_TURN - len(LANES)))
-            order = [turn, *range(len(LANES))] if number < count else [0]
-            lane = next((lane for lane in order if self.lanes[lane]), None)
-            if lane is not None:
-                taken.append((self.lanes[lane].pop(0), lane))
+            order = [*self._fronts(turn, 0), *self._wait(chosen), *self._fronts(*range(len(LANES)))]
+            one = next(iter(order if number < count else self._fronts(0)), None)
+            if one is not None:
+                taken.append(one)
+                self.lanes[one[1]].remove(one[0])
                 worker.claimed += 1
         worker.held += taken
         return [message for message, _ in taken]
+
+    def _fronts(self, *lanes: int) -> list[tuple[bytes, int]]:
+        """What is claimed next of each of these lanes, with its lane."""
+        return [(self.lanes[lane][0], lane) for lane in lanes if self.lanes[lane]]
+
+    def _wait(self, messages: Sequence[bytes]) -> list[tuple[bytes, int]]:
+        """Those of the messages that wait on a lane, with that lane."""
+        return [(one, place) for one in messages for place, lane in enumerate(self.lanes) if one in lane]
 
     def _verdict(self, name: str, *, alone: bool) -> Verdict:
         if name in self.results:
@@ -487,6 +502,13 @@ PLANTED = {
     "claims without a lease": ("claim", LEASE_CHECK.format("false"), ""),
     "claims the newest": ("claim", "'RPOP', KEYS[2 + lane]", "'LPOP', KEYS[2 + lane]"),
     "claims bulk first": ("claim", "'RPOP', KEYS[2 + lane]", "'RPOP', KEYS[#KEYS - lane]"),
+    "keeps the chosen on its lane": ("claim", "redis.call('LREM', KEYS[2 + lane], -1, ARGV[chosen])", ""),
+    "claims a chosen one that is gone": (
+        "claim",
+        "'RANK', -1, 'MAXLEN', ARGV[11]) then",
+        "'RANK', -1) or true then",
+    ),
+    "claims the chosen last": ("claim", "taken == 0 and lane == 1", "taken == 0 and lane == lanes"),
     "leaves bulk nothing": ("claim", "if place > last then", "if false then"),
     "counts no deaths": ("prelude", "redis.call('INCR', prefix .. id)", ""),
     "counts deaths in company as alone": ("prelude", "spaces == 1", "spaces > 0"),
@@ -516,14 +538,16 @@ PLANTED = {
 class PopsThenRecords(Claims):
     """As kombu's own transport: one step takes a message, the next records it."""
 
-    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
+    def claim(
+        self, count: int, urgent: int = 0, share: Share | None = None, *, chosen: Sequence[bytes] = ()
+    ) -> list[Claimed]:
         """Claim, with a moment in which a message is nowhere."""
         for lane in LANES:
             message = self._redis.register_script("return redis.call('RPOP', KEYS[1])")(keys=[lane])
             if message:
                 self._redis.rpush(lane, message)
                 break
-        return super().claim(count, urgent, share)
+        return super().claim(count, urgent, share, chosen=chosen)
 
 
 class AcknowledgesFirst(Claims):

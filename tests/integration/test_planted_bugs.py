@@ -69,12 +69,14 @@ IN_SCRIPTS = {
 class PopsThenRecords(Claims):
     """As kombu's own transport: one step takes a message, the next records it."""
 
-    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
+    def claim(
+        self, count: int, urgent: int = 0, share: Share | None = None, *, chosen: Sequence[bytes] = ()
+    ) -> list[Claimed]:
         """Claim, with a moment in which a message is nowhere."""
         popped = self._redis.register_script("return redis.call('RPOP', KEYS[1])")(keys=[LANES[1]])
         if popped:
             self._redis.rpush(LANES[1], popped)
-        return super().claim(count, urgent, share)
+        return super().claim(count, urgent, share, chosen=chosen)
 
 
 class AcknowledgesFirst(Claims):

@@ -41,7 +41,12 @@ class Desk:
         self.due: tuple[float, Callable[..., None], tuple[Any, ...]] | None = None
         self.cancelled = 0
         self.ahead = Ahead(
-            most, look=self.look, read=self.read_one, held=lambda: self.held, call_later=self.call_later
+            most,
+            look=self.look,
+            read=self.read_one,
+            held=lambda: self.held,
+            now=lambda: 0.0,
+            call_later=self.call_later,
         )
 
     def look(self, count: int) -> Sequence[bytes]:
@@ -64,8 +69,8 @@ class Desk:
     def send(self, message: dict[str, Any]) -> None:
         self.sent.append(message)
 
-    def begin(self) -> None:
-        self.ahead.begin(self)  # type: ignore[arg-type]  # all that is asked of an engine process is `send`
+    def begin(self, seconds: float | None = None) -> None:
+        self.ahead.begin(self, seconds)  # type: ignore[arg-type]  # all that is asked of an engine process is `send`
 
     def pass_time(self) -> float:
         """Let the timer ring; how long that was."""
@@ -135,6 +140,43 @@ def test_redis_may_be_away() -> None:
     desk.lane = ["a"]
     desk.pass_time()
     assert desk.sent == [{"ahead": [order("a")]}]
+
+
+def seen(desk: Desk) -> list[object]:
+    return [item.id for item in desk.ahead.seen]
+
+
+def test_what_was_seen_can_be_chosen_from() -> None:
+    """Each message that waited at the last look, under itself; nothing before the first look of a batch."""
+    desk = Desk()
+    desk.lane = ["a", "b"]
+    desk.begin()
+    assert seen(desk) == []
+    desk.pass_time()
+    assert seen(desk) == [b"a", b"b"]
+    desk.lane = ["b", "c"]
+    assert [item.id for item in desk.ahead.look()] == [b"b", b"c"] == seen(desk)
+    assert desk.read == [b"a", b"b", b"c"]
+    desk.begin()
+    assert seen(desk) == []
+
+
+def test_nothing_is_chosen_beside_what_cannot_be_read() -> None:
+    """Celery has to meet it in its turn, so all are claimed in order."""
+    desk = Desk()
+    desk.lane = ["a", "junk", "b"]
+    desk.begin()
+    desk.pass_time()
+    assert seen(desk) == []
+
+
+def test_it_does_not_look_during_a_short_call() -> None:
+    """Nothing would be won in so little time; a long one is worth it."""
+    desk = Desk()
+    desk.begin(LOOK_SECONDS)
+    assert desk.due is None
+    desk.begin(2 * LOOK_SECONDS)
+    assert desk.due is not None
 
 
 def test_it_can_be_turned_off() -> None:

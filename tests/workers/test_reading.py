@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from protocol.request import Encoding, Payload, Priority, Request
-from protocol.routing import TASK_NAME
+from protocol.routing import PRIORITY_NUMBERS, TASK_NAME
 from protocol.signing import Keys, digest_of, sign
 from protocol.wire import encode_request
 from workers.preferences import Preferences
@@ -21,7 +22,7 @@ KEYS: Keys = {"one": b"s" * 32}
 REQUEST = Request(
     request_id="a",
     payload=Payload(encoding=Encoding.PCM, samples=8_000, key="segue:audio:a", digest=digest_of(b"a")),
-    priority=Priority.URGENT,  # what a message on any lane is read as: the lane says it
+    priority=Priority.URGENT,  # what a message without a number is sent with
     submitted_at=12.5,
 )
 
@@ -41,6 +42,14 @@ def message(*args: object, body_encoding: str = "base64", task: str = TASK_NAME,
 def test_plain_messages_are_read(body_encoding: str) -> None:
     """Bodies as our producers write them, and as kombu does by default."""
     assert Reader(None, PREFERENCES)(message(body_encoding=body_encoding)) == REQUEST
+
+
+@pytest.mark.parametrize("priority", Priority)
+def test_priority_is_what_the_message_says(priority: Priority) -> None:
+    """As Celery will read it: by the number that says which lane the message went to."""
+    sent = json.loads(message())
+    sent["properties"]["priority"] = PRIORITY_NUMBERS[priority]
+    assert Reader(None, PREFERENCES)(json.dumps(sent).encode()) == replace(REQUEST, priority=priority)
 
 
 def test_positional_arguments_are_read() -> None:

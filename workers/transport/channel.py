@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,6 +49,8 @@ class Wanted:
     """How many more of the most urgent lane than that."""
     share: Share | None = None
     """How much of it is left to others that are free; None leaves nothing."""
+    choose: Callable[[], Sequence[bytes] | None] = lambda: None
+    """Which messages it would run next, of those that wait; None if they may be claimed in order."""
 
     def __bool__(self) -> bool:
         return self.any + self.urgent > 0
@@ -182,11 +184,7 @@ class Channel(stock.Channel):
             return
         undelivered, wanted = self.claims.undelivered, self.wanted()
         if wanted and self._may_find(wanted) and not undelivered:
-            claimed = self._claim(wanted)
-            self._may_wait_urgently = len(claimed) == wanted.any + wanted.urgent
-            if wanted.any:
-                self._may_wait = self._may_wait_urgently
-            undelivered.extend(claimed)
+            undelivered.extend(self._claim(wanted))
         while undelivered:
             self._deliver(undelivered[0])
             undelivered.popleft()
@@ -220,11 +218,18 @@ class Channel(stock.Channel):
         return self._may_wait_urgently if is_urgent else self._may_wait
 
     def _claim(self, wanted: Wanted) -> list[Claimed]:
+        """What there is of it; if that is less, only a bell says that more waits."""
+        chosen = wanted.choose() if wanted.any else None
+        count = wanted.any if chosen is None else len(chosen)
         try:
-            return self.claims.claim(wanted.any, wanted.urgent, wanted.share)
+            claimed = self.claims.claim(count, wanted.urgent, wanted.share, chosen=chosen or ())
         except LeaseLost as lost:
             log.warning("%s", lost)
-            return []
+            claimed = []
+        self._may_wait_urgently = len(claimed) == count + wanted.urgent
+        if wanted.any:
+            self._may_wait = self._may_wait_urgently
+        return claimed
 
     def _deliver(self, claimed: Claimed) -> None:
         """Hand a message to Celery under its place in the in-flight record, where kombu keeps its tag.

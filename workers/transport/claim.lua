@@ -1,9 +1,10 @@
--- Claim up to n messages, most urgent lane first, oldest first, into this worker's in-flight record.
+-- Claim up to n messages, most urgent lane first, oldest first, into this worker's in-flight record; or those that
+-- the worker has seen and chosen, after the most urgent lane and before all others.
 -- KEYS: leases, in-flight hash, the lanes' lists from most to least urgent, until when workers are busy.
 -- ARGV: worker id, n, how many more of the most urgent lane, number of the last claim that the worker has heard
 -- of, claims in a turn; then '' to take all n, or the least that is taken whoever else is free (0: nothing unless
--- nobody is), and in how many milliseconds another worker counts as free and this one will be; what the names of results begin with, and
--- seconds that it is kept there who has a request.
+-- nobody is), and in how many milliseconds another worker counts as free and this one will be; what the names of results begin with,
+-- seconds that it is kept there who has a request; how deep in a lane the chosen are looked for, then the chosen.
 -- Returns false if the lease is lost, else {field, message, …}.
 -- A field is '<claim number>:<lane>', so that fields of one worker sort in the order of their claims.
 -- Claims whose reply never arrived are told again, and nothing new is claimed with them.
@@ -26,16 +27,34 @@ for told = ARGV[4] + 1, number do
 end
 if #claimed > 0 then return claimed end
 
+local function record(lane, message)
+  number = redis.call('HINCRBY', KEYS[2], '#', 1)
+  local field = string.format('%d:%d', number, lane)
+  redis.call('HSET', KEYS[2], field, message)
+  tell(field, message)
+  say_received(message, ARGV[1], ARGV[9], ARGV[10])
+end
+
 local function take(lane, most)
   local messages = redis.call('RPOP', KEYS[2 + lane], most) or {}
-  for _, message in ipairs(messages) do
-    number = redis.call('HINCRBY', KEYS[2], '#', 1)
-    local field = string.format('%d:%d', number, lane)
-    redis.call('HSET', KEYS[2], field, message)
-    tell(field, message)
-    say_received(message, ARGV[1], ARGV[9], ARGV[10])
-  end
+  for _, message in ipairs(messages) do record(lane, message) end
   return #messages
+end
+
+-- Take the next of the chosen, if it waits where it was seen: whoever has taken it since was faster.
+local chosen = 11 -- the last that was looked for
+local function take_chosen()
+  while ARGV[chosen + 1] do
+    chosen = chosen + 1
+    for lane = 1, lanes do
+      if redis.call('LPOS', KEYS[2 + lane], ARGV[chosen], 'RANK', -1, 'MAXLEN', ARGV[11]) then
+        redis.call('LREM', KEYS[2 + lane], -1, ARGV[chosen])
+        record(lane, ARGV[chosen])
+        return 1
+      end
+    end
+  end
+  return 0
 end
 
 -- What waits is shared with those who are free, or soon will be, as by `batching.pulling.share`.
@@ -68,6 +87,7 @@ while left > 0 do
   local taken = take(first, most)
   for lane = 1, lanes do
     if taken == 0 then taken = take(lane, most) end
+    if taken == 0 and lane == 1 then taken = take_chosen() end
   end
   if taken == 0 then break end
   left = left - taken

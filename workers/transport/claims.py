@@ -39,6 +39,10 @@ LANES = tuple(queue_key(priority) for priority in Priority)
 #: leaves it, one in twenty. More would cost urgent work, which fills the rest, more than bulk gains.
 CLAIMS_PER_TURN = 20
 
+#: How deep in a lane a claim looks for a message that was chosen: four batches of the largest size that is
+#: usual. Redis searches a list from its end, so that one who is not there any more costs as much.
+CHOSEN_WITHIN = 256
+
 #: How long a worker that says nothing is taken to be alive, in seconds. Renewed every second, so three
 #: renewals may fail before anybody takes its messages; recovery takes no longer than this and a sweep.
 LEASE_SECONDS = 4.0
@@ -147,10 +151,13 @@ class Claims:
         if not self._call("renew", [LEASES], [self.worker_id, _milliseconds(LEASE_SECONDS), "renew"]):
             raise LeaseLost(f"the lease of worker {self.worker_id} ran out")
 
-    def claim(self, count: int, urgent: int = 0, share: Share | None = None) -> list[Claimed]:
+    def claim(
+        self, count: int, urgent: int = 0, share: Share | None = None, *, chosen: Sequence[bytes] = ()
+    ) -> list[Claimed]:
         """Claim up to `count` waiting messages, urgent ones first, and up to `urgent` more of those.
 
         With a `share`, only this worker's among those that are free, if there is less than a batch for each.
+        Those `chosen` of what `look` has shown go before all but the most urgent, as far as they wait there.
 
         Raises:
             LeaseLost: this worker may not claim any more.
@@ -161,7 +168,7 @@ class Claims:
         answer = self._call(
             "claim",
             [*_own_keys(life.worker_id), *LANES, BUSY],
-            [*arguments, *shared, RESULT_KEY_PREFIX, RECEIVED_SECONDS],
+            [*arguments, *shared, RESULT_KEY_PREFIX, RECEIVED_SECONDS, CHOSEN_WITHIN, *chosen],
         )
         if answer is None:
             raise LeaseLost(f"worker {life.worker_id} may not claim any more")
