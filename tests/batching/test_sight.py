@@ -51,6 +51,11 @@ def chosen(made: Batcher, *seen: Item, at: float = 0.0) -> list[object] | None:
     return None if found is None else [one.id for one in found]
 
 
+def taken(made: Batcher) -> tuple[Item, ...]:
+    batch = made.take(0.0)
+    return batch.items if batch else ()
+
+
 def test_all_are_taken_in_order_if_they_fit() -> None:
     """There is nothing to choose, however different they are (rule 1)."""
     assert chosen(batcher(), item(1, 30.0), item(2, 1.0)) is None
@@ -93,6 +98,11 @@ def test_what_is_held_is_part_of_the_choice() -> None:
     assert chosen(batcher(item(0)), item(1, 30.0), item(2, 1.0)) == [2]
 
 
+def test_no_more_are_taken_than_there_is_room_for() -> None:
+    """What is here and does not run next keeps its place: nobody holds more than a batch (rule 2)."""
+    assert chosen(batcher(item(0, 30.0)), item(1, 1.0), item(2, 2.0), item(3, 1.0)) == [1]
+
+
 def test_nothing_is_taken_beside_a_batch_that_is_here() -> None:
     """What would run next by itself needs no company of another length (rule 3)."""
     held = item(0, at=-9.0)
@@ -101,7 +111,7 @@ def test_nothing_is_taken_beside_a_batch_that_is_here() -> None:
 
 def test_a_batch_that_waits_for_company_takes_what_there_is() -> None:
     """It could not run without, so the order decides (rule 3)."""
-    seen = [item(1, 30.0, key="b"), item(2, 30.0, key="c"), item(3, 1.0, key="d")]
+    seen = [item(1, 30.0), item(2, 10.0)]
     assert chosen(batcher(item(0)), *seen) == []
     assert chosen(batcher(item(0), smallest=2), *seen) is None
 
@@ -125,14 +135,15 @@ def test_another_first_is_counted_anew() -> None:
 
 
 def test_more_elsewhere_make_way_for_one_batch_only() -> None:
-    """What was chosen runs together though it would be split in two if nobody else waited."""
+    """What was chosen runs together, though it is split in two, as ever, if nobody else waits."""
     made = batcher()
-    found = Sight(made).choose([item(1, 1.0), item(2, 4.0), item(3, 30.0)], ROOM, 0.0)
+    found = Sight(made).choose([item(1, 1.0), item(2, 5.2), item(3, 30.0)], ROOM, 0.0)
     for one in found or ():
         made.add(one)
-    batch = made.take(0.0)
-    assert batch is not None
-    assert [one.id for one in batch.items] == [1, 2]
+    assert [one.id for one in taken(made)] == [1, 2]
+    made.add(item(4, 1.0))
+    made.add(item(5, 5.2))
+    assert [one.id for one in taken(made)] == [4]
 
 
 items = st.builds(
