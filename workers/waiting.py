@@ -21,6 +21,9 @@ from workers.engine.base import compatibility_key
 from workers.run import Work
 from workers.settings_blocks import Batching
 
+#: The rank of what has missed its deadline: behind the least urgent.
+LATE = PRIORITY_NUMBERS[Priority.BULK] + 1
+
 #: Most requests with a countdown or ETA that a worker holds; the others wait in Redis for another.
 MOST_DELAYED = 1_000
 
@@ -157,7 +160,7 @@ def item_of(item_id: Hashable, request: Request, now: float) -> Item:
     return Item(
         id=item_id,
         key=compatibility_key(request.options),
-        rank=PRIORITY_NUMBERS[Priority.BULK if late else request.priority],
+        rank=LATE if late else PRIORITY_NUMBERS[request.priority],
         enqueued_at=min(now, request.submitted_at or now),
         cost=request.payload.seconds,
         deadline_at=request.deadline_at,

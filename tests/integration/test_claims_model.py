@@ -339,6 +339,7 @@ class Deliveries(RuleBasedStateMachine):
         taken = []
         for number in range(count + urgent):
             turn = max(0, worker.claimed % CLAIMS_PER_TURN - (CLAIMS_PER_TURN - len(LANES)))
+            turn = turn if any(self.lanes[:turn]) else 0
             order = [*self._fronts(turn, 0), *self._wait(chosen), *self._fronts(*range(len(LANES)))]
             one = next(iter(order if number < count else self._fronts(0)), None)
             if one is not None:
@@ -509,7 +510,7 @@ PLANTED = {
         "'RANK', -1) or true then",
     ),
     "claims the chosen last": ("claim", "taken == 0 and lane == 1", "taken == 0 and lane == lanes"),
-    "leaves bulk nothing": ("claim", "if place > last then", "if false then"),
+    "leaves bulk nothing": ("claim", "if place > last and is_overtaken", "if false and is_overtaken"),
     "counts no deaths": ("prelude", "redis.call('INCR', prefix .. id)", ""),
     "counts deaths in company as alone": ("prelude", "spaces == 1", "spaces > 0"),
     "counts deaths of the settled": ("prelude", "redis.call('HEXISTS', record, field) == 1", "true"),

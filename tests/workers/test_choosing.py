@@ -13,13 +13,15 @@ from workers.settings_blocks import Batching
 from workers.waiting import Waiting
 
 SIZE = 2
+NOW = 1.8e9
 
 
 def request(name: str) -> Request:
-    """One of those that share a batch with the others whose names begin as its does."""
+    """One of those that share a batch with the others whose names begin as its does; "-late" is late."""
     options = Options(beam_size=1 + "abc".index(name[0]))
     payload = Payload(encoding=Encoding.PCM, samples=8_000, key=f"segue:audio:{name}")
-    return Request(request_id=name, payload=payload, options=options)
+    deadline_at = NOW - 1.0 if name.endswith("-late") else None
+    return Request(request_id=name, payload=payload, options=options, deadline_at=deadline_at)
 
 
 class Desk:
@@ -34,10 +36,10 @@ class Desk:
             look=self.look,
             read=lambda message: request(message.decode()),
             held=self.waiting.works,
-            now=lambda: 0.0,
+            now=lambda: NOW,
             call_later=lambda *_: None,
         )
-        self.choosing = Choosing(self.ahead, self.waiting, lambda: 0.0)
+        self.choosing = Choosing(self.ahead, self.waiting, lambda: NOW)
 
     def look(self, count: int) -> Sequence[bytes]:
         self.looks += 1
@@ -51,7 +53,7 @@ class Desk:
 
     def hold(self, name: str) -> Desk:
         message: Any = object()
-        self.waiting.add(message, request(name), 0.0)
+        self.waiting.add(message, request(name), NOW)
         return self
 
 
@@ -63,6 +65,11 @@ def test_messages_that_share_a_batch_are_named() -> None:
 def test_no_more_are_named_than_there_is_room_for() -> None:
     """What is held counts: it is a member, and it takes a place."""
     assert Desk("b1", "a2", "a3").hold("a1").begin().choosing() == [b"a2"]
+
+
+def test_what_has_missed_its_deadline_is_left_for_last() -> None:
+    """However long it has waited: all others go before it."""
+    assert Desk("a-late", "a2", "a3").begin().choosing() == [b"a2", b"a3"]
 
 
 def test_alike_are_claimed_in_order_without_another_look() -> None:

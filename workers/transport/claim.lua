@@ -8,7 +8,7 @@
 -- Returns false if the lease is lost, else {field, message, …}.
 -- A field is '<claim number>:<lane>', so that fields of one worker sort in the order of their claims.
 -- Claims whose reply never arrived are told again, and nothing new is claimed with them.
--- At the end of each turn every less urgent lane goes first once, so that no flood starves it.
+-- At the end of each turn every less urgent lane goes first once, so that no flood of others starves it.
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) then return false end
 local lanes, busy, per_turn = #KEYS - 3, KEYS[#KEYS], tonumber(ARGV[5])
 local claimed = {}
@@ -57,6 +57,13 @@ local function take_chosen()
   return 0
 end
 
+-- Whether anything waits that is more urgent.
+local function is_overtaken(lane)
+  for other = 1, lane - 1 do
+    if redis.call('EXISTS', KEYS[2 + other]) == 1 then return true end
+  end
+end
+
 -- What waits is shared with those who are free, or soon will be, as by `batching.pulling.share`.
 local function share(n, least, soon, own)
   local waiting, free, now = 0, 1, redis.call('TIME')
@@ -83,7 +90,8 @@ if ARGV[6] ~= '' then left = share(left, tonumber(ARGV[6]), tonumber(ARGV[7]), A
 while left > 0 do
   local place = number % per_turn
   local first, most = 1, math.min(left, last + 1 - place)
-  if place > last then first, most = 1 + place - last, 1 end
+  if place > last then most = 1 end
+  if place > last and is_overtaken(1 + place - last) then first = 1 + place - last end
   local taken = take(first, most)
   for lane = 1, lanes do
     if taken == 0 then taken = take(lane, most) end
