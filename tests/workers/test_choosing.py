@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from protocol.options import Options
-from protocol.request import Encoding, Payload, Request
+from protocol.request import Encoding, Payload, Priority, Request
 from workers.ahead import Ahead
 from workers.choosing import Choosing
 from workers.settings_blocks import Batching
@@ -17,11 +17,21 @@ NOW = 1.8e9
 
 
 def request(name: str) -> Request:
-    """One of those that share a batch with the others whose names begin as its does; "-late" is late."""
+    """One of those that share a batch with the others whose names begin as its does; "-late" is late.
+
+    All are of the least urgent, whom nobody else has to let pass.
+    """
     options = Options(beam_size=1 + "abc".index(name[0]))
     payload = Payload(encoding=Encoding.PCM, samples=8_000, key=f"segue:audio:{name}")
     deadline_at = NOW - 1.0 if name.endswith("-late") else None
-    return Request(request_id=name, payload=payload, options=options, deadline_at=deadline_at)
+    return Request(
+        request_id=name,
+        payload=payload,
+        options=options,
+        priority=Priority.BULK,
+        submitted_at=NOW - 9.0 if deadline_at else NOW,
+        deadline_at=deadline_at,
+    )
 
 
 class Desk:
