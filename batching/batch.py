@@ -18,6 +18,8 @@ class Reason(StrEnum):
     """One more would have exceeded `max_batch_seconds`."""
     URGENT = "urgent"
     """An urgent item waited."""
+    PROBE = "probe"
+    """Kept to half, to learn what sizes cost: all batches so far were of one size."""
     CALM = "calm"
     """Kept short, for urgent items that may come meanwhile."""
     DEADLINE = "deadline"

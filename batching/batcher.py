@@ -215,7 +215,10 @@ class Batcher:
         room = Room(rows=self._largest(key), seconds=self.limits.max_batch_seconds)
         ranks = ranks_of(line, now, known)
         if known is None:
-            return first_come(line, line.in_turn(ranks), room)
+            chosen = first_come(line, line.in_turn(ranks), room)
+            size = len(chosen.places)
+            probe = self._outlook.probe(key, size)
+            return chosen if probe == size else Chosen(places=chosen.places[:probe], rule=Reason.PROBE)
         calm, rate = self._outlook.calm(line, known, now, room), self._outlook.rate
         return choose(
             Situation(

@@ -4,6 +4,7 @@
    which the model learns from the first batches.
 2. Without one, the first batches of a key are its calibration, once they tell its terms apart; until then
    nothing is predicted, and the rules that need a prediction do not apply.
+3. Under a load that fills every batch they never would. Then it `asks` for a few of another size.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ FIRST_BATCHES = 16
 #: Batches of which the last are kept while they do not tell the terms apart: an hour of batches of one size
 #: must not make a model of one size.
 MOST_FIRST_BATCHES = 64
+
+#: Batches of another size that are asked for among those: two tell all terms apart if lengths differ.
+MOST_PROBES = 4
 
 #: Keys whose models are kept; the one that ran longest ago is forgotten first. Options make keys, and a
 #: caller may send any number of them.
@@ -51,6 +55,10 @@ class Forecast:
         """What a batch of this key takes; None if nothing is known yet."""
         return self._durations.get(key, self._unseen).known
 
+    def asks(self, key: Hashable, size: int) -> bool:
+        """Whether a batch of this key would teach more if it had any other than this size (rule 3)."""
+        return key in self._durations and self._durations[key].asks(size)
+
     def ran(self, key: Hashable, batch: Ran) -> None:
         """Learn from a batch of this key that ran."""
         if key not in self._durations:
@@ -71,6 +79,11 @@ class _Durations:
         self._is_warm = False
         if calibration:
             self._use(LatencyModel(calibration))
+
+    def asks(self, size: int) -> bool:
+        if self.known is not None or len(self._first) < FIRST_BATCHES:
+            return False
+        return sum(ran.size != size for ran in self._first) < MOST_PROBES
 
     def ran(self, batch: Ran) -> None:
         if self._model is not None:

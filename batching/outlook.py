@@ -40,6 +40,11 @@ class Outlook:
         """What a batch of a key takes; None if nothing is known yet."""
         return None if self._forecast is None else self._forecast.known(key)
 
+    def probe(self, key: Hashable, size: int) -> int:
+        """The size that a batch should have, instead of `size`, to teach the forecast what sizes cost."""
+        asks = self._forecast is not None and self._forecast.asks(key, size)
+        return max(1, size // 2) if asks else size
+
     @property
     def rate(self) -> float:
         """Items of any key that come in a second."""

@@ -115,6 +115,7 @@ def measure(redis_url: str, folder: Path, *, requests: int = 600, seed: int = 1)
     """
     small = SETTINGS | {"MAX_BATCH_SIZE": SMALL}
     with running(ours(**small), redis_url, folder / "small.log"), Client(redis_url) as client:
+        _lone(client)  # of one size only the worker would learn nothing, and halve one batch to do so
         after_small = _between(client, SMALL)
     with running(ours(**SETTINGS), redis_url, folder / "replay.log"), Client(redis_url) as client:
         added = added_by(_lone(client), after_small, _between(client, LARGEST))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batching.forecast import FIRST_BATCHES, MOST_KEYS, Forecast
+from batching.forecast import FIRST_BATCHES, MOST_KEYS, MOST_PROBES, Forecast
 from batching.latency import Ran
 
 
@@ -51,6 +51,40 @@ def test_batches_of_one_size_make_no_model() -> None:
     assert forecast.known("k") is None
     forecast.ran("k", ran(8))
     assert predicted(forecast, "k", size=4.0) == pytest.approx(0.16, rel=0.01)
+
+
+def test_one_size_asks_for_another() -> None:
+    """As soon as enough ran to know that they tell nothing, and until another size has told (rule 3)."""
+    forecast = Forecast()
+    asked = []
+    for _ in range(FIRST_BATCHES + 2):
+        forecast.ran("k", ran(8))
+        asked.append(forecast.asks("k", 8))
+    assert asked == [False] * FIRST_BATCHES + [True] * 2
+    forecast.ran("k", ran(4))
+    assert forecast.known("k") is not None
+    assert not forecast.asks("k", 8)
+    assert not forecast.asks("never ran", 8)
+
+
+def test_asking_comes_to_an_end() -> None:
+    """Where other sizes tell nothing either, a few are enough: here all of them are as long (rule 3)."""
+    forecast = Forecast()
+    for number in range(2 * FIRST_BATCHES):
+        forecast.ran("k", Ran(size=8, longest=1.0 + number % 2, seconds=0.2))
+    probes = 0
+    while forecast.asks("k", 8):
+        probes += 1
+        forecast.ran("k", Ran(size=4, longest=1.0, seconds=0.1))
+    assert probes == MOST_PROBES
+
+
+def test_a_size_that_has_not_run_needs_no_other() -> None:
+    """It tells by itself what sizes cost (rule 3)."""
+    forecast = Forecast()
+    for _ in range(2 * FIRST_BATCHES):
+        forecast.ran("k", ran(1))
+    assert (forecast.asks("k", 8), forecast.asks("k", 1)) == (False, True)
 
 
 def test_late_duration_is_longer_where_batches_vary() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from batching.batch import Batch, Reason
 from batching.batcher import PLAN_HOLDS, Batcher
-from batching.forecast import Forecast
+from batching.forecast import FIRST_BATCHES, Forecast
 from batching.item import URGENT, Item
 from batching.latency import Ran
 from batching.limits import Limits
@@ -72,6 +72,20 @@ def take(made: Batcher, now: float) -> Batch:
 
 def names(batch: Batch) -> list[object]:
     return sorted(one.id for one in batch.items)  # type: ignore[type-var]  # ids are of one kind in a test
+
+
+def test_one_batch_is_halved_to_learn_what_sizes_cost() -> None:
+    """Under a load that fills all of them nothing would be known of lengths and deadlines for ever."""
+    made, reasons = batcher(calibration=[]), []
+    for number in range(0, 4 * FIRST_BATCHES + 24, 4):
+        for place in range(4):
+            made.add(item(number + place, length=1.0))
+        batch = take(made, now=float(number))
+        made.ran(batch, CALL + ROW * len(batch))
+        reasons.append(batch.reason)
+    assert reasons[: FIRST_BATCHES + 1] == [Reason.FULL] * (FIRST_BATCHES + 1)
+    assert [*reasons].count(Reason.PROBE) == 1
+    assert take(made, now=9999.0).predicted == pytest.approx(CALL + 2 * ROW, rel=0.05)
 
 
 def test_batch_knows_what_it_should_take() -> None:
