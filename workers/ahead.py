@@ -18,7 +18,8 @@ from protocol.request import Request
 from protocol.wire import encode_request
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.run import Work
-from workers.waiting import item_of
+from workers.transport.claims import Shown
+from workers.waiting import has_missed, item_of
 
 #: When a worker looks, in seconds after a batch has started: not while the results of the batch before wait
 #: to be settled, nor at all during an engine call so short that nothing would be won.
@@ -30,7 +31,7 @@ LOOK_AGAIN_SECONDS = 0.1
 Order = list[Any]
 """A request as the engine process is told of it: its id, and the keyword arguments of its task."""
 
-Look = Callable[[int], Sequence[bytes]]
+Look = Callable[[int], Sequence[Shown]]
 """Shows up to so many messages that wait, the next first. May raise `redis.RedisError`."""
 
 Read = Callable[[bytes], Request | None]
@@ -66,7 +67,7 @@ class Ahead:
         self._call_later = call_later
         self._alarm: Any = None
         self._told: list[str] = []
-        self._seen: dict[bytes, _Seen | None] = {}
+        self._seen: dict[Shown, _Seen | None] = {}
         self._has_looked = False
 
     def new_engine(self) -> None:
@@ -97,20 +98,30 @@ class Ahead:
 
     @property
     def seen(self) -> Sequence[Item]:
-        """What waited at the last look of this batch, each under its message as its id, the next first.
+        """What waited at the last look of this batch, each with its message as its id, the next first.
 
         Nothing if one of them cannot be read: they are best claimed in order, and dealt with.
         """
         found = [one.item for one in self._seen.values() if one is not None] if self._has_looked else []
         return found if len(found) == len(self._seen) else ()
 
+    def overdue(self, now: float) -> Sequence[bytes]:
+        """Those of them that have missed their deadline: whoever claims one puts it behind all others.
+
+        Without those that are there already.
+        """
+        return [
+            shown.message
+            for shown, one in self._seen.items()
+            if one is not None and not shown.is_last and has_missed(one.item.deadline_at, now)
+        ]
+
     def look(self) -> Sequence[Item]:
         """What is seen now. Raises `redis.RedisError`."""
         left = self._most - len(self._held())
         shown = self._look(left) if left > 0 else ()
         self._seen = {  # what the look before showed is not read again
-            message: self._seen[message] if message in self._seen else self._read_one(message)
-            for message in shown
+            one: self._seen[one] if one in self._seen else self._read_one(one.message) for one in shown
         }
         self._has_looked = True
         return self.seen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from batching.item import Item
 from workers.ahead import Ahead
 from workers.waiting import Waiting
 
@@ -20,14 +21,24 @@ class Choosing:
     def __call__(self) -> Sequence[bytes] | None:
         """The messages that the batcher would run next, of those that wait; None to claim in order.
 
+        With them those that have missed their deadline: they are put behind all others, and take no place.
+
         It looks again only if what was seen while the batch ran leaves a choice. That may be long ago, and
         others claim, too.
 
         Raises:
             redis.RedisError: Redis did not show what waits.
         """
-        sight, room = self._waiting.sight, self._waiting.room
+        sight, room, now = self._waiting.sight, self._waiting.room, self._now()
         if not sight.pays(self._ahead.seen, room):
             return None
-        chosen = sight.choose(self._ahead.look(), room, self._now())
-        return None if chosen is None else [item.id for item in chosen if isinstance(item.id, bytes)]
+        seen, overdue = self._ahead.look(), self._ahead.overdue(now)
+        in_time = [item for item in seen if item.id not in overdue]
+        chosen = sight.choose(in_time, room, now)
+        if chosen is None and not overdue:
+            return None
+        return [*overdue, *_messages(in_time[:room] if chosen is None else chosen)]
+
+
+def _messages(seen: Sequence[Item]) -> list[bytes]:
+    return [item.id for item in seen if isinstance(item.id, bytes)]

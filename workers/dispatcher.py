@@ -35,7 +35,7 @@ from workers.run import Run, Work
 from workers.settings import Settings
 from workers.settle import settle
 from workers.transport.channel import Wanted
-from workers.transport.claims import Share
+from workers.transport.claims import Share, Shown
 from workers.trouble import Trouble
 from workers.waiting import Waiting
 from workers.writer import Writer
@@ -297,7 +297,7 @@ class Dispatcher:
         self._claims_early = False
         self._waiting.plan(self.clock.now() + CLAIM_SECONDS)
 
-    def _look(self, count: int) -> Sequence[bytes]:
+    def _look(self, count: int) -> Sequence[Shown]:
         """What waits on the lanes; with kombu's own transport that comes by itself, two batches of it."""
         if self._backend.claims is None:
             return ()

@@ -156,16 +156,20 @@ def item_of(item_id: Hashable, request: Request, now: float) -> Item:
 
     One that has missed its deadline waits behind all others.
     """
-    late = request.deadline_at is not None and request.deadline_at < now
     return Item(
         id=item_id,
         key=compatibility_key(request.options),
-        rank=LATE if late else PRIORITY_NUMBERS[request.priority],
+        rank=LATE if has_missed(request.deadline_at, now) else PRIORITY_NUMBERS[request.priority],
         enqueued_at=min(now, request.submitted_at or now),
         cost=request.payload.seconds,
         deadline_at=request.deadline_at,
         tenant=request.tenant or "",
     )
+
+
+def has_missed(deadline_at: float | None, now: float) -> bool:
+    """Whether there was a deadline, and it is over."""
+    return deadline_at is not None and deadline_at < now
 
 
 def limits_of(batching: Batching) -> Limits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Hashable, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Protocol
 
 from batching.batch import Batch
@@ -17,6 +17,9 @@ from batching.sight import Sight
 from bench.simulation.cost import Cost
 
 Members = tuple[Item, ...]
+
+#: The lane of what has missed its deadline.
+LAST = float("inf")
 
 
 class Policy(Protocol):
@@ -115,13 +118,16 @@ class Claiming(Shipped):
 
 
 class Seeing(Shipped):
-    """The same in a worker that claims by name: it holds what it will run, and sees `most` of what waits."""
+    """The same in a worker that claims by name: it holds what it will run, and sees `most` of what waits.
+
+    What has missed its deadline when it is claimed goes behind all others, as in the worker.
+    """
 
     def __init__(self, largest: int, most: int, **settings: Any) -> None:
         super().__init__(largest, **settings)
         self._largest, self._most = largest, most
         self._sight = Sight(self._batcher)
-        self._lanes: defaultdict[int, dict[Hashable, Item]] = defaultdict(dict)
+        self._lanes: defaultdict[float, dict[Hashable, Item]] = defaultdict(dict)
 
     def add(self, item: Item) -> None:
         """It waits in its lane."""
@@ -129,13 +135,19 @@ class Seeing(Shipped):
 
     def take(self, now: float, /) -> Members:
         """As ever, among what has been claimed for this batch."""
-        room = self._largest - len(self._batcher)
-        waiting = chain.from_iterable(self._lanes[rank].values() for rank in sorted(self._lanes))
-        seen = list(islice(waiting, self._most))
-        chosen = self._sight.choose(seen, room, now)
-        for item in seen[:room] if chosen is None else chosen:
-            super().add(self._lanes[item.rank].pop(item.id))
+        for lane, item in self._seen():
+            if lane < LAST and item.deadline_at is not None and item.deadline_at < now:
+                self._lanes[LAST][item.id] = self._lanes[lane].pop(item.id)
+        seen, room = self._seen(), self._largest - len(self._batcher)
+        chosen = self._sight.choose([item for _, item in seen], room, now)
+        for lane, item in seen[:room] if chosen is None else [one for one in seen if one[1] in chosen]:
+            super().add(self._lanes[lane].pop(item.id))
         return super().take(now)
+
+    def _seen(self) -> list[tuple[float, Item]]:
+        """Each with its lane."""
+        waiting = ((lane, item) for lane in sorted(self._lanes) for item in self._lanes[lane].values())
+        return list(islice(waiting, self._most))
 
 
 def calibration(cost: Cost, largest: int, lengths: Sequence[float] = (0.0,)) -> list[Ran]:

@@ -93,9 +93,9 @@ def test_a_look_takes_nothing(redis_client: redis.Redis) -> None:
     redis_client.lpush(LANES[1], "n1", "n2")
     redis_client.lpush(LANES[0], "u1")
     shown = worker.look(5, batch=BATCH)
-    assert shown == [b"u1", b"n1", b"n2", b"b1", b"b2"]
+    assert shown == [(1, b"u1"), (2, b"n1"), (2, b"n2"), (3, b"b1"), (3, b"b2")]
     assert worker.look(0, batch=BATCH) == []
-    assert [one.message for one in worker.claim(BATCH)] == [*shown, b"b3"]
+    assert [one.message for one in worker.claim(BATCH)] == [*(one.message for one in shown), b"b3"]
 
 
 def test_a_look_passes_over_what_others_will_take(redis_client: redis.Redis) -> None:
@@ -104,7 +104,7 @@ def test_a_look_passes_over_what_others_will_take(redis_client: redis.Redis) -> 
     queue(redis_client, 3 * 2 + 6)
     for worker, busy in ((early, LONG), (middle, 2 * LONG), (late, 3 * LONG)):
         worker.claim(2, share=Share(least=2, busy=busy))
-    shown = [worker.look(3, batch=2) for worker in (early, middle, late)]
+    shown = [[one.message for one in worker.look(3, batch=2)] for worker in (early, middle, late)]
     assert shown == [[b"6", b"7", b"8"], [b"8", b"9", b"10"], [b"10", b"11"]]
 
 

@@ -12,6 +12,7 @@ from protocol.request import Encoding, Payload, Request
 from protocol.wire import encode_request
 from workers.ahead import LOOK_AGAIN_SECONDS, LOOK_SECONDS, Ahead
 from workers.run import Work
+from workers.transport.claims import Shown
 
 
 def request(name: str) -> Request:
@@ -49,10 +50,10 @@ class Desk:
             call_later=self.call_later,
         )
 
-    def look(self, count: int) -> Sequence[bytes]:
+    def look(self, count: int) -> Sequence[Shown]:
         if self.is_away:
             raise redis.ConnectionError("away")
-        return [name.encode() for name in self.lane[:count]]
+        return [Shown(2, name.encode()) for name in self.lane[:count]]
 
     def read_one(self, message: bytes) -> Request | None:
         self.read.append(message)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from protocol.options import Options
 from protocol.request import Encoding, Payload, Priority, Request
 from workers.ahead import Ahead
 from workers.choosing import Choosing
 from workers.settings_blocks import Batching
+from workers.transport.claims import LANES, Shown
 from workers.waiting import Waiting
 
 SIZE = 2
@@ -37,8 +40,9 @@ def request(name: str) -> Request:
 class Desk:
     """The worker around, with an engine that runs a batch, and a lane to look at."""
 
-    def __init__(self, *lane: str) -> None:
+    def __init__(self, *lane: str, number: int = len(LANES)) -> None:
         self.lane = lane
+        self.number = number
         self.looks = 0
         self.waiting = Waiting(Batching(max_batch_size=SIZE, min_batch_size=1))
         self.ahead = Ahead(
@@ -51,9 +55,9 @@ class Desk:
         )
         self.choosing = Choosing(self.ahead, self.waiting, lambda: NOW)
 
-    def look(self, count: int) -> Sequence[bytes]:
+    def look(self, count: int) -> Sequence[Shown]:
         self.looks += 1
-        return [name.encode() for name in self.lane[:count]]
+        return [Shown(self.number, name.encode()) for name in self.lane[:count]]
 
     def begin(self) -> Desk:
         """A batch begins, and a look is had during it."""
@@ -78,8 +82,15 @@ def test_no_more_are_named_than_there_is_room_for() -> None:
 
 
 def test_what_has_missed_its_deadline_is_left_for_last() -> None:
-    """However long it has waited: all others go before it."""
+    """However long it has waited on the last lane, all others go before it."""
     assert Desk("a-late", "a2", "a3").begin().choosing() == [b"a2", b"a3"]
+
+
+@pytest.mark.parametrize("others", [["a2"], ["a2", "a3"], ["a2", "a3", "b1"]])
+def test_what_is_to_be_put_last_takes_no_place(others: list[str]) -> None:
+    """It is claimed from its lane besides, whether or not there is a choice among the others."""
+    desk = Desk("a-late", "b-late", *others, number=1).begin()
+    assert desk.choosing() == [b"a-late", b"b-late", *(name.encode() for name in others[:SIZE])]
 
 
 def test_alike_are_claimed_in_order_without_another_look() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import redis
@@ -103,6 +103,18 @@ class Claimed:
         return f"{self.worker_id}/{self.field}"
 
 
+class Shown(NamedTuple):
+    """A message that waits, and on which lane: 1 is the most urgent."""
+
+    lane: int
+    message: bytes
+
+    @property
+    def is_last(self) -> bool:
+        """Whether that is the least urgent lane."""
+        return self.lane == len(LANES)
+
+
 @dataclass(slots=True)
 class _Life:
     """What a worker has under one lease; another life is another object, so that no thread mixes two."""
@@ -184,13 +196,13 @@ class Claims:
         living: Any = self._redis.zcard(LEASES)
         return int(living)
 
-    def look(self, count: int, *, batch: int) -> list[bytes]:
+    def look(self, count: int, *, batch: int) -> list[Shown]:
         """Up to `count` messages that this worker will probably claim next, the next first; takes nothing.
 
         What workers will take that are free before this one, `batch` messages each, is passed over.
         """
-        shown: list[bytes] = self._call("look", [BUSY, *LANES], [self.worker_id, batch, count])
-        return shown
+        shown = self._call("look", [BUSY, *LANES], [self.worker_id, batch, count])
+        return [Shown(*pair) for pair in zip(shown[::2], shown[1::2], strict=True)]
 
     def start(self, starters: Sequence[starting.Starter], seconds: int) -> list[starting.Verdict]:
         """Say that a batch starts, and hear of each member what it may do.
