@@ -11,7 +11,7 @@ from batching.item import Item
 from bench.simulation.arrivals import Times, as_items, poisson
 from bench.simulation.contest import LARGEST, WHISPER
 from bench.simulation.peers.waiting import Triton
-from bench.simulation.policy import Policy, Shipped, calibration
+from bench.simulation.policy import Policy, Seeing, Shipped, calibration
 from bench.simulation.simulator import simulate
 
 #: What the greedy tenant sends, over the capacity in full batches; with all five it is 0.9 and 1.5.
@@ -22,10 +22,11 @@ GREEDY, MODEST = "greedy", ("a", "b", "c", "d")
 #: What each of the modest sends, over the capacity.
 MODEST_LOAD = 0.1
 
-SEGUE, FIFO = "Segue", "first come first served"
+SEGUE, TWO_SEEN, FIFO = "Segue", "Segue, two batches seen", "first come first served"
 
 POLICIES: Mapping[str, Callable[[], Policy]] = {
     SEGUE: lambda: Shipped(LARGEST, calibration=calibration(WHISPER, LARGEST)),
+    TWO_SEEN: lambda: Seeing(LARGEST, 2 * LARGEST, calibration=calibration(WHISPER, LARGEST)),
     FIFO: lambda: Triton(LARGEST, 0.0),
 }
 
