@@ -2,6 +2,8 @@
 
 The same requests run on a worker that looks ahead and on one that does not, in turns. The engine is the fake
 one, which takes as long as Whisper large-v3 does on a GPU by a public log; preparing takes half of that.
+Nothing can be prepared before the first batch: its wait is told by itself, or it would be a third of all
+waiting, with as few batches as there are here.
 """
 
 from __future__ import annotations
@@ -31,11 +33,12 @@ PATIENCE_SECONDS = 600.0
 _IDLE = "segue_engine_idle_with_work_seconds_total"
 _BUSY = "segue_batch_duration_seconds_sum"
 _READY = "segue_prepared_ahead_total"
+_BATCHES, _REQUESTS = "segue_batch_size_count", "segue_batch_size_sum"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """All requests, once."""
+    """All requests but those of the first batch, once."""
 
     idle_percent: float
     """Of the time in which there was work, that in which the engine did not work."""
@@ -52,6 +55,8 @@ class Overlap:
     rounds: int
     ahead: Round
     in_turn: Round
+    first_wait_ms: float
+    """How long the engine waited for its first batch, with or without looking ahead."""
 
     @property
     def ratios(self) -> dict[str, float]:
@@ -66,16 +71,23 @@ def measure(redis_url: str, folder: Path, *, requests: int = 400, rounds: int = 
         ResultTimeout: a worker does not get through them.
     """
     found: dict[int, list[Round]] = {most: [] for most in AHEAD}
+    waits = []
     for number in range(rounds):
         for most in AHEAD:
-            found[most].append(one_round(redis_url, folder / f"{number}-{most}.log", requests, most))
+            wait, one = one_round(redis_url, folder / f"{number}-{most}.log", requests, most)
+            waits.append(1000 * wait)
+            found[most].append(one)
+    in_turn, ahead = (middle(found[most]) for most in AHEAD)
     return Overlap(
-        requests=requests, rounds=rounds, in_turn=middle(found[AHEAD[0]]), ahead=middle(found[AHEAD[1]])
+        requests=requests, rounds=rounds, in_turn=in_turn, ahead=ahead, first_wait_ms=median(waits)
     )
 
 
-def one_round(redis_url: str, log: Path, requests: int, most: int) -> Round:
-    """All requests on a worker that looks `most` batches ahead, after one that warms it up."""
+def one_round(redis_url: str, log: Path, requests: int, most: int) -> tuple[float, Round]:
+    """All requests on a worker that looks `most` batches ahead, after one that warms it up.
+
+    The first is how long the engine waited for the first batch, in seconds.
+    """
     where = f"127.0.0.1:{free_port()}"
     size = {"MAX_BATCH_SIZE": BATCH_SIZE, "MIN_BATCH_SIZE": 1}
     worker = ours(**COST, **size, PREPARE_AHEAD=most, METRICS_ADDRESS=where)
@@ -83,10 +95,14 @@ def one_round(redis_url: str, log: Path, requests: int, most: int) -> Round:
         stack.enter_context(running(worker, redis_url, log))
         client = stack.enter_context(Client(redis_url))
         client.submit(AUDIO).result(PATIENCE_SECONDS)
-        before = figures(where)
-        for ticket in client.submit_many([AUDIO] * requests):
+        warm = figures(where)
+        tickets = client.submit_many([AUDIO] * requests).tickets
+        tickets[0].result(PATIENCE_SECONDS)
+        while (first := figures(where))[_BATCHES] == warm[_BATCHES]:
+            pass  # the worker tells of a batch a moment after its results
+        for ticket in tickets:
             ticket.result(PATIENCE_SECONDS)
-        return judged(before, figures(where), requests)
+        return first[_IDLE] - warm[_IDLE], judged(first, figures(where))
 
 
 def figures(where: str) -> dict[str, float]:
@@ -96,9 +112,9 @@ def figures(where: str) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
-def judged(before: dict[str, float], after: dict[str, float], requests: int) -> Round:
-    """What `requests` took, by a worker's figures before and after them."""
-    idle, busy, ready = (after[name] - before[name] for name in (_IDLE, _BUSY, _READY))
+def judged(before: dict[str, float], after: dict[str, float]) -> Round:
+    """What the batches between took, by a worker's figures before and after them."""
+    idle, busy, ready, requests = (after[name] - before[name] for name in (_IDLE, _BUSY, _READY, _REQUESTS))
     return Round(
         idle_percent=100 * idle / (idle + busy),
         requests_per_second=requests / (idle + busy),

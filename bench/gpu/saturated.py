@@ -54,7 +54,7 @@ def drained(folder: Path, way: Way, device: str, size: int, batches: int) -> Rou
         client.submit_many(noises(size), **FORCED).results(PATIENCE_SECONDS)
         before = figures(where)
         client.submit_many(noises(size) * batches, **FORCED).results(PATIENCE_SECONDS)
-        return judged(before, figures(where), size * batches)
+        return judged(before, figures(where))
 
 
 def worker(folder: Path, way: Way, device: str, size: int, **settings: object) -> Contestant:
