@@ -163,12 +163,12 @@ class Dispatcher:
         if run is None:
             return
         now = self.clock.now()
-        outcomes = run.outcomes(report, ended_at=now, worker=self._worker)
-        self._learning.ran(run, report, outcomes=len(outcomes))
+        self._learning.ran(run, report)
         if run is not self._abandoned:
             self._hear_again(run, report)
         self._fetch()
         self.start_if_due()
+        outcomes = run.outcomes(report, ended_at=now, worker=self._worker)
         self._end(run, report, outcomes)
         self._study(run, report, now)
 

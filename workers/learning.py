@@ -51,11 +51,12 @@ class Learning:
         """An engine has been loaded."""
         self._idleness.free(now)
 
-    def ran(self, run: Run, report: dict[str, Any], *, outcomes: int) -> None:
+    def ran(self, run: Run, report: dict[str, Any]) -> None:
         """What the next batch must know: called before it starts, so next to nothing is done here."""
         self.batch_seconds = report["prepared"] + report["engine"]
         self._latest = (len(run.batch), run.batch.longest, report["engine"])
-        self._pace.ran(outcomes, self.batch_seconds)
+        done = sum("again" not in outcome for outcome in report["outcomes"])
+        self._pace.ran(done, self.batch_seconds)
         if not self._dynamic:
             return
         if report["memory"] is not None:

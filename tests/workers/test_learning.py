@@ -93,7 +93,7 @@ def test_a_batch_like_the_latest_takes_as_long() -> None:
     knows, _ = learning()
     two = run(work("a", 2.0), work("b", 1.0))
     assert (knows.batch_seconds, knows.expected(two.batch)) == (FIRST_SECONDS, None)
-    knows.ran(two, report(2, engine=0.7), outcomes=2)
+    knows.ran(two, report(2, engine=0.7))
     assert (knows.batch_seconds, knows.expected(two.batch)) == (1.2, 0.7)
     assert knows.expected(run(work("a", 2.0)).batch) is None
     assert knows.expected(run(work("a", 2.0), predicted=0.3).batch) == 0.3
@@ -103,7 +103,7 @@ def test_a_batch_like_the_latest_takes_as_long() -> None:
 def test_memory_is_remembered(dynamic: bool, size: int) -> None:
     """A size that did not fit is halved for the next batch, unless sizes are fixed."""
     knows, waiting = learning(dynamic_batching=dynamic)
-    knows.ran(run(work("a", 2.0)), report(1, memory=5), outcomes=1)
+    knows.ran(run(work("a", 2.0)), report(1, memory=5))
     assert waiting.cap.size == size
 
 
@@ -117,7 +117,6 @@ def test_next_batch_fits_into_what_is_free(dynamic: bool, calls: int, size: int)
     learns.ran(
         run(work("a", 2.0), work("b", 2.0)),
         report(2) | {"memory": spent, "engine_calls": calls},
-        outcomes=2,
     )
     assert (waiting.cap.of("key"), waiting.cap.size) == (size, size)
 
@@ -131,7 +130,7 @@ def test_next_batch_of_a_key_that_ran_out_is_smaller() -> None:
     taken = waiting.take(1.0)
     assert taken is not None
     batch, works = taken
-    knows.ran(Run(number=1, batch=batch, works=tuple(works)), report(8, memory=4), outcomes=8)
+    knows.ran(Run(number=1, batch=batch, works=tuple(works)), report(8, memory=4))
     following = waiting.take(1.0)
     assert following is not None
     assert (len(batch), len(following[0])) == (8, 2)
@@ -189,3 +188,10 @@ def test_options_have_nothing_to_do_with_labels() -> None:
         metrics.ran(run(one), report(1), gap=Gap(), ended_at=1.0)
         before = before or set(told(metrics))
     assert set(told(metrics)) == before
+
+
+def test_what_is_heard_again_counts_when_it_is_done() -> None:
+    """The pace is that of requests that end: one that waits for another temperature has not."""
+    knows, _ = learning()
+    knows.ran(run(work("a", 2.0), work("b", 1.0)), report(2, outcomes=[{"transcript": {}}, {"again": {}}]))
+    assert knows.rate == pytest.approx(1 / 1.5)
