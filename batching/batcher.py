@@ -211,14 +211,17 @@ class Batcher:
         return plan.chosen if len(plan.chosen.places) <= self._largest(key) else None
 
     def _choose(self, key: Hashable, now: float) -> Chosen:
+        chosen = self._members(key, now)
+        size = len(chosen.places)
+        probe = self._outlook.probe(key, size)
+        return chosen if probe == size else Chosen(places=chosen.places[:probe], rule=Reason.PROBE)
+
+    def _members(self, key: Hashable, now: float) -> Chosen:
         line, known = self._lines[key], self._outlook.known(key)
         room = Room(rows=self._largest(key), seconds=self.limits.max_batch_seconds)
         ranks = ranks_of(line, now, known)
         if known is None:
-            chosen = first_come(line, line.in_turn(ranks), room)
-            size = len(chosen.places)
-            probe = self._outlook.probe(key, size)
-            return chosen if probe == size else Chosen(places=chosen.places[:probe], rule=Reason.PROBE)
+            return first_come(line, line.in_turn(ranks), room)
         calm, rate = self._outlook.calm(line, known, now, room), self._outlook.rate
         return choose(
             Situation(

@@ -4,7 +4,9 @@
    which the model learns from the first batches.
 2. Without one, the first batches of a key are its calibration, once they tell its terms apart; until then
    nothing is predicted, and the rules that need a prediction do not apply.
-3. Under a load that fills every batch they never would. Then it `asks` for a few of another size.
+3. Where all of them were of one length, they are gone through again when other lengths come: nothing would be
+   known of these for ever.
+4. Under a load that fills every batch sizes are never told apart. Then it `asks` for a few of another size.
 """
 
 from __future__ import annotations
@@ -27,6 +29,9 @@ MOST_FIRST_BATCHES = 64
 
 #: Batches of another size that are asked for among those: two tell all terms apart if lengths differ.
 MOST_PROBES = 4
+
+#: How much longer one must be than another for their durations to say what length costs: less is jitter.
+LENGTHS_VARY = 1.5
 
 #: Keys whose models are kept; the one that ran longest ago is forgotten first. Options make keys, and a
 #: caller may send any number of them.
@@ -56,7 +61,7 @@ class Forecast:
         return self._durations.get(key, self._unseen).known
 
     def asks(self, key: Hashable, size: int) -> bool:
-        """Whether a batch of this key would teach more if it had any other than this size (rule 3)."""
+        """Whether a batch of this key would teach more if it had any other than this size (rule 4)."""
         return key in self._durations and self._durations[key].asks(size)
 
     def ran(self, key: Hashable, batch: Ran) -> None:
@@ -74,6 +79,7 @@ class _Durations:
 
     def __init__(self, calibration: Sequence[Ran]) -> None:
         self.known: Known | None = None
+        self._knows_all = False
         self._model: LatencyModel | None = None
         self._first: deque[Ran] = deque(maxlen=MOST_FIRST_BATCHES)
         self._is_warm = False
@@ -81,7 +87,7 @@ class _Durations:
             self._use(LatencyModel(calibration))
 
     def asks(self, size: int) -> bool:
-        if self.known is not None or len(self._first) < FIRST_BATCHES:
+        if self._knows_all or len(self._first) < FIRST_BATCHES:
             return False
         return sum(ran.size != size for ran in self._first) < MOST_PROBES
 
@@ -89,16 +95,20 @@ class _Durations:
         if self._model is not None:
             self._model.ran(batch)
             self._use(self._model)
-        elif self._is_warm:
+        if self._is_warm and not (self._model is not None and self._model.knows_lengths):
             self._first.append(batch)
             self._calibrate()
         self._is_warm = True
 
     def _calibrate(self) -> None:
-        if len(self._first) < FIRST_BATCHES:
+        lengths = [ran.longest for ran in self._first]
+        vary = max(lengths) > LENGTHS_VARY * min(lengths)
+        self._knows_all = self._model is not None and not vary
+        if len(self._first) < FIRST_BATCHES or self._knows_all:
             return
         with suppress(ValueError):  # one size only so far: nothing to tell the terms apart
             self._use(LatencyModel(self._first))
+            self._knows_all = True
 
     def _use(self, model: LatencyModel) -> None:
         self._model = model

@@ -84,6 +84,11 @@ class LatencyModel:
         self.late_ratio = 1.0
         self._use(self._prior, self._prior_target)
 
+    @property
+    def knows_lengths(self) -> bool:
+        """Whether the calibration had several lengths (rule 1)."""
+        return self._uses.stop == 4
+
     def seconds(self, size: int, longest: float = 0.0) -> float:
         """How long a batch of `size` items will take whose longest has `longest` seconds of audio."""
         return sum(term * value for term, value in zip(self.terms, _shape(size, longest), strict=False))

@@ -7,7 +7,7 @@ from batching.latency import Ran
 
 
 def ran(size: int, factor: float = 1.0) -> Ran:
-    return Ran(size=size, seconds=factor * (0.08 + 0.02 * size))
+    return Ran(size=size, longest=1.0, seconds=factor * (0.08 + 0.02 * size))
 
 
 CALIBRATION = [ran(1), ran(4), ran(16)]
@@ -53,8 +53,38 @@ def test_batches_of_one_size_make_no_model() -> None:
     assert predicted(forecast, "k", size=4.0) == pytest.approx(0.16, rel=0.01)
 
 
+def test_lengths_are_learnt_when_they_begin_to_vary() -> None:
+    """However many batches of one length ran before; what was known of that one stays known (rule 3)."""
+    forecast, by_length = Forecast(), [1.0, 4.0, 16.0]
+    for number in range(100):
+        forecast.ran("k", ran(number % 8 + 1))
+    assert predicted(forecast, "k") == pytest.approx(0.24, rel=0.01)
+    for number in range(60):
+        size, longest = number % 8 + 1, by_length[number % 3]
+        forecast.ran("k", Ran(size=size, longest=longest, seconds=0.08 + 0.02 * size + 0.1 * longest))
+    known = forecast.known("k")
+    assert known is not None
+    assert known.duration.seconds(8.0, 16.0) == pytest.approx(1.84, rel=0.05)
+
+
+def test_jitter_is_not_taken_for_lengths() -> None:
+    """Lengths that hardly differ leave the model as it was (rule 3)."""
+    forecast = Forecast()
+    for number in range(100):
+        forecast.ran("k", ran(number % 8 + 1))
+    for number in range(60):
+        size, is_longer = number % 8 + 1, number % 3 == 0
+        slower = 1.05 if is_longer else 1.0
+        forecast.ran(
+            "k", Ran(size=size, longest=1.0 + 0.1 * is_longer, seconds=slower * (0.08 + 0.02 * size))
+        )
+    known = forecast.known("k")
+    assert known is not None
+    assert known.duration.longest == known.duration.padded == 0.0
+
+
 def test_one_size_asks_for_another() -> None:
-    """As soon as enough ran to know that they tell nothing, and until another size has told (rule 3)."""
+    """As soon as enough ran to know that they tell nothing, and until another size has told (rule 4)."""
     forecast = Forecast()
     asked = []
     for _ in range(FIRST_BATCHES + 2):
@@ -68,7 +98,7 @@ def test_one_size_asks_for_another() -> None:
 
 
 def test_asking_comes_to_an_end() -> None:
-    """Where other sizes tell nothing either, a few are enough: here all of them are as long (rule 3)."""
+    """Where other sizes tell nothing either, a few are enough: here all of them are as long (rule 4)."""
     forecast = Forecast()
     for number in range(2 * FIRST_BATCHES):
         forecast.ran("k", Ran(size=8, longest=1.0 + number % 2, seconds=0.2))
@@ -80,7 +110,7 @@ def test_asking_comes_to_an_end() -> None:
 
 
 def test_a_size_that_has_not_run_needs_no_other() -> None:
-    """It tells by itself what sizes cost (rule 3)."""
+    """It tells by itself what sizes cost (rule 4)."""
     forecast = Forecast()
     for _ in range(2 * FIRST_BATCHES):
         forecast.ran("k", ran(1))
