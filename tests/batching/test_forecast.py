@@ -65,6 +65,7 @@ def test_lengths_are_learnt_when_they_begin_to_vary() -> None:
     known = forecast.known("k")
     assert known is not None
     assert known.duration.seconds(8.0, 16.0) == pytest.approx(1.84, rel=0.05)
+    assert known.duration.seconds(8.0, 1.0) == pytest.approx(0.34, rel=0.05)
 
 
 def test_jitter_is_not_taken_for_lengths() -> None:
