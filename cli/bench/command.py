@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.bench.compare import engine, idle, overhead, overlap, queue, submitting
+from cli.bench.compare import engine, idle, lengths, overhead, overlap, queue, submitting
 from cli.bench.endurance import faults, junk, memory, recording, soak
 from cli.bench.policy import policy, replay
 from cli.exits import Verbs
@@ -23,6 +23,7 @@ for verb in (
     faults,
     idle,
     junk,
+    lengths,
     memory,
     overhead,
     overlap,

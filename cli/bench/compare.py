@@ -1,4 +1,4 @@
-"""`segue bench engine`, `idle`, `overhead`, `submitting`, `overlap`, `queue`: ours beside somebody else's."""
+"""`segue bench engine`, `idle`, `overhead`, `submitting`, `overlap`, `lengths`, `queue`: compared."""
 
 from __future__ import annotations
 
@@ -112,6 +112,26 @@ def overlap(
     with own_redis("running all requests, with and without looking ahead") as (redis_url, folder):
         found = measure(redis_url, folder, requests=requests, rounds=rounds)
     show(asdict(found) | rounded(found.ratios), as_json=as_json)
+
+
+def lengths(
+    load: Annotated[
+        float, typer.Option(help="Over what first come first served can bear.", min=0.1, max=2.0, metavar="X")
+    ] = 1.2,
+    requests: Annotated[int, typer.Option(help="How many run on each.", min=200, metavar="N")] = 800,
+    as_json: AsJson = False,
+) -> None:
+    """Compare claiming by name with claiming in order, for speech of different lengths.
+
+    On a live worker, whose fake engine pads to the longest, and in the simulator.
+    """
+    from dataclasses import asdict
+
+    from bench.lengths import measure
+
+    with own_redis("running all requests, claimed by name and in order") as (redis_url, folder):
+        found = measure(redis_url, folder, load=load, requests=requests)
+    show(asdict(found), as_json=as_json)
 
 
 def queue(
