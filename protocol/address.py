@@ -77,7 +77,7 @@ class Address:
 def parse_address(url: str) -> Address:
     """Read `url`. Raises `BadAddress` with what is expected."""
     try:
-        parts = urlsplit(url)
+        parts = _split(url)
         login, _, hosts = parts.netloc.rpartition("@")
         is_wrong = (
             re.search(r"\s", url)
@@ -109,7 +109,7 @@ def check_safe(address: Address) -> None:
 
 def with_password(url: str, password: str) -> str:
     """A valid `url` with this password, of any characters, in place of its own."""
-    parts = urlsplit(url)
+    parts = _split(url)
     login, _, hosts = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{login.partition(':')[0]}:{quote(password, safe='')}@{hosts}").geturl()
 
@@ -124,6 +124,13 @@ def without_password(url: object) -> str:
         user = user.partition(":")[0] if ":" in user else ""
         head = f"{scheme}://{user}:***"
     return head + at + _QUERY_PASSWORD.sub(r"\1***", tail)
+
+
+def _split(url: str) -> SplitResult:
+    """As `urlsplit`, which in later CPythons takes no brackets behind another host (CVE-2025-0938)."""
+    scheme, slashes, rest = url.partition("//")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(scheme + slashes + rest[len(netloc) :])._replace(netloc=netloc)
 
 
 def _address(parts: SplitResult, login: str, hosts: list[tuple[str, int]]) -> Address:

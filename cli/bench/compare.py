@@ -121,9 +121,10 @@ def lengths(
     requests: Annotated[int, typer.Option(help="How many run on each.", min=200, metavar="N")] = 800,
     as_json: AsJson = False,
 ) -> None:
-    """Compare claiming by name with claiming in order, for speech of different lengths.
+    """Compare claiming by name with claiming in order.
 
-    On a live worker, whose fake engine pads to the longest, and in the simulator.
+    For speech of different lengths, on a live worker, whose fake engine pads to the longest, and in the
+    simulator.
     """
     from dataclasses import asdict
 
