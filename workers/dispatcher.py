@@ -119,7 +119,7 @@ class Dispatcher:
             return Wanted()
         share = Share(least=0 if is_busy else self._waiting.least, busy=self._learning.batch_seconds)
         room, urgent = self._waiting.room, self._waiting.urgent_room
-        return Wanted(any=room, urgent=urgent, share=share, choose=self._choosing)
+        return Wanted(any=room, urgent=urgent, share=share, choose=self._choosing, is_early=is_busy)
 
     @property
     def has_engine(self) -> bool:

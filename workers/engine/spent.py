@@ -6,6 +6,7 @@ it keeps so is free for its next batch, and what a call takes shows only where i
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,13 +18,19 @@ NOISE = 1_000_000
 #: Written to `clear_refs`, this lets `VmHWM` begin anew (proc(5)).
 _RESET_PEAK = "5"
 
+#: More than any of the kernel's files here is long, in bytes.
+_LONGEST = 16_384
+
 
 class Spent:
     """The memory around one engine call after another."""
 
     def __init__(self, proc: Path = Path("/proc"), cgroup: Path = Path("/sys/fs/cgroup")) -> None:
-        self._proc = proc
-        self._cgroup = cgroup
+        self._clear_refs = proc / "self/clear_refs"
+        self._status = _File(proc / "self/status")
+        self._meminfo = _File(proc / "meminfo")
+        self._limit = _File(cgroup / "memory.max")
+        self._used = _File(cgroup / "memory.current")
         self._before = 0
         self._kept = 0
 
@@ -35,7 +42,7 @@ class Spent:
             self._before = cuda.memory_allocated()
             return
         with suppress(OSError, ValueError, IndexError):  # then `end` has nothing to say
-            (self._proc / "self/clear_refs").write_text(_RESET_PEAK)
+            self._clear_refs.write_text(_RESET_PEAK)
             self._before = self._of_process()[0]
 
     def end(self) -> dict[str, int | None] | None:
@@ -60,16 +67,34 @@ class Spent:
 
     def _of_process(self) -> tuple[int, int]:
         """What is resident, and what was at most since the peak was reset: bytes."""
-        status = (self._proc / "self/status").read_text()
+        status = self._status.read()
         return _bytes(status, "VmRSS"), _bytes(status, "VmHWM")
 
     def _available(self) -> int:
         """What the machine can still give, or the container: bytes."""
-        left = _bytes((self._proc / "meminfo").read_text(), "MemAvailable")
+        left = _bytes(self._meminfo.read(), "MemAvailable")
         with suppress(OSError, ValueError):  # no limit, or none of the second version
-            limit = int((self._cgroup / "memory.max").read_text())
-            left = min(left, limit - int((self._cgroup / "memory.current").read_text()))
+            limit = int(self._limit.read())
+            left = min(left, limit - int(self._used.read()))
         return max(0, left)
+
+
+class _File:
+    """A file of the kernel's that stays open: `end` stands between two batches, and opening takes longest."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def read(self) -> str:
+        """What it says now. Raises `OSError` if there is none."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._descriptor, _LONGEST, 0).decode()
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
 
 def _bytes(text: str, name: str) -> int:

@@ -51,6 +51,8 @@ class Wanted:
     """How much of it is left to others that are free; None leaves nothing."""
     choose: Callable[[], Sequence[bytes] | None] = lambda: None
     """Which messages it would run next, of those that wait; None if they may be claimed in order."""
+    is_early: bool = False
+    """Whether the engine is busy yet, so that something more urgent may come before they start."""
 
     def __bool__(self) -> bool:
         return self.any + self.urgent > 0
@@ -185,9 +187,17 @@ class Channel(stock.Channel):
         undelivered, wanted = self.claims.undelivered, self.wanted()
         if wanted and self._may_find(wanted) and not undelivered:
             undelivered.extend(self._claim(wanted))
+            if wanted.is_early:
+                self._listen_for_urgent()
         while undelivered:
             self._deliver(undelivered[0])
             undelivered.popleft()
+
+    def _listen_for_urgent(self) -> None:
+        """Let a bell say what comes to the most urgent lane until the batch starts: to ask for it then, with
+        the engine free, would take as long as starting does."""
+        self._may_wait_urgently = False
+        self._hang_bells(Wanted(urgent=1))
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Called on each turn of the event loop while there is room: fetch, or wait for the bells."""
@@ -259,9 +269,10 @@ class Channel(stock.Channel):
             bell.hang()
 
     def _heed(self, rang: bool) -> None:
+        """A bell has rung, or hung for its time: of what comes now nobody tells until it hangs again."""
         self.trouble_with_bells.over()
         self._may_wait = self._may_wait or rang
-        self._may_wait_urgently = self._may_wait_urgently or rang
+        self._may_wait_urgently = True
         if rang and self.consumes and not self._pauses:
             self._go()
 
