@@ -15,6 +15,11 @@ Value = TypeVar("Value", float, Vector)
 #: sorting them gains less than the jitter of an engine call, and first come first served is fairer.
 LENGTHS_MATTER = 1.05
 
+#: Nor do they matter if a full batch of the longest takes less than this, in seconds: smaller batches of like
+#: lengths lose more then by what passes between two of them, and by what was prepared for nobody. Measured: a
+#: sixth of the throughput at 0.04 s.
+LEAST_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Duration:
@@ -39,4 +44,5 @@ class Duration:
 
     def lengths_matter(self, size: int, shortest: float, longest: float) -> bool:
         """Whether batches of `size` should be made of items of like length."""
-        return self.seconds(float(size), longest) > LENGTHS_MATTER * self.seconds(float(size), shortest)
+        most = self.seconds(float(size), longest)
+        return most >= LEAST_SECONDS and most > LENGTHS_MATTER * self.seconds(float(size), shortest)

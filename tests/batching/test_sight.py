@@ -71,6 +71,14 @@ def test_lengths_do_not_matter_without_a_forecast() -> None:
     assert chosen(batcher(calibration=[]), item(1, 1.0), item(2, 30.0), item(3, 1.0)) is None
 
 
+def test_lengths_do_not_matter_in_short_batches() -> None:
+    """What passes between two batches outweighs them (rule 1)."""
+    quick = [replace(ran, seconds=ran.seconds / 5) for ran in PADS]
+    several = item(1, 1.0), item(2, 30.0), item(3, 1.0)
+    assert chosen(batcher(calibration=quick), *several) is None
+    assert chosen(batcher(calibration=quick), *several, item(4, 1.0, key="other")) is not None
+
+
 def test_those_of_like_length_are_taken() -> None:
     """The long one between two short ones stays where anybody may run it (rule 2)."""
     assert chosen(batcher(), item(1, 1.0), item(2, 30.0), item(3, 1.0)) == [1, 3]
@@ -100,7 +108,7 @@ def test_what_is_held_is_part_of_the_choice() -> None:
 
 def test_no_more_are_taken_than_there_is_room_for() -> None:
     """What is here and does not run next keeps its place: nobody holds more than a batch (rule 2)."""
-    assert chosen(batcher(item(0, 30.0)), item(1, 1.0), item(2, 2.0), item(3, 1.0)) == [1]
+    assert chosen(batcher(item(0, 30.0)), item(1, 5.0), item(2, 10.0), item(3, 5.0)) == [1]
 
 
 def test_nothing_is_taken_beside_a_batch_that_is_here() -> None:
