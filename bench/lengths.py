@@ -7,13 +7,13 @@ longest. Audio is a tenth as long as speech, so that it is soon sent, and its se
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.arriving import submitted_at
 from bench.contestants import ours, running
 from bench.simulation.arrivals import Times, as_items, poisson, speech_lengths
 from bench.simulation.cost import Padded
@@ -21,7 +21,6 @@ from bench.simulation.policy import Claiming, Seeing, calibration
 from bench.simulation.simulator import simulate
 from producer import Client
 from protocol.request import SAMPLE_RATE
-from protocol.transcript import Transcript
 
 LARGEST = 8
 
@@ -97,11 +96,8 @@ def _live(redis_url: str, log: Path, ahead: int, at: Times, lengths: Times) -> L
     worker = ours(**SETTINGS, PREPARE_AHEAD=ahead)
     with running(worker, redis_url, log), Client(redis_url) as client:
         client.submit_many(sounds[:FIRST]).results(PATIENCE_SECONDS)
-        began_at, tickets = time.monotonic(), []
-        for then, sound in zip(at.tolist(), sounds, strict=True):
-            time.sleep(max(0.0, began_at + then - time.monotonic()))  # these are the arrivals
-            tickets.append(client.submit(sound))
-        return latency_of([_total(ticket.result(PATIENCE_SECONDS)) for ticket in tickets])
+        _, receipts = submitted_at(client, at, sounds, timeout=PATIENCE_SECONDS)
+        return latency_of([one.total for one in receipts])
 
 
 def latency_of(seconds: Sequence[float]) -> Latency:
@@ -112,9 +108,3 @@ def latency_of(seconds: Sequence[float]) -> Latency:
         p99=round(1000 * float(np.quantile(counted, 0.99))),
         last_half=round(1000 * float(half.mean())),
     )
-
-
-def _total(transcript: Transcript) -> float:
-    if transcript.timings is None:
-        raise LookupError(f"the result of request {transcript.request_id} has no receipt")
-    return transcript.timings.total

@@ -8,7 +8,6 @@ Latencies count as in the receipt, from submit until the outcome reached the wor
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,13 +17,14 @@ from statistics import mean
 import numpy as np
 
 from batching.item import Item
+from bench.arriving import receipt_of, submitted_at
 from bench.contestants import AUDIO, ours, running
 from bench.simulation.arrivals import Times, as_items, bursts, poisson
 from bench.simulation.cost import Linear
 from bench.simulation.policy import Members, Shipped
 from bench.simulation.simulator import simulate
 from producer import Client
-from protocol.transcript import Timings, Transcript
+from protocol.transcript import Timings
 
 LARGEST = 16
 
@@ -151,14 +151,14 @@ def _lone(client: Client) -> tuple[float, float]:
     """The mean latency of requests that come alone, and how much of it is before their batch: seconds."""
     for _ in range(LONE):  # connections and scripts are there afterwards
         client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)
-    alone = [_receipt(client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)) for _ in range(LONE)]
+    alone = [receipt_of(client.submit(AUDIO, language="en").result(PATIENCE_SECONDS)) for _ in range(LONE)]
     return mean(one.total for one in alone), mean(one.queued for one in alone)
 
 
 def _between(client: Client, size: int) -> float:
     """What passes between full batches of `size` that wait for one another, in seconds."""
     tickets = client.submit_many([AUDIO] * (FULL * size), language="en")
-    return between([_receipt(one.result(PATIENCE_SECONDS)) for one in tickets], size)
+    return between([receipt_of(one.result(PATIENCE_SECONDS)) for one in tickets], size)
 
 
 def between(waiting: Sequence[Timings], size: int) -> float:
@@ -176,9 +176,10 @@ def added_by(lone: tuple[float, float], after_small: float, after_large: float) 
 
 
 def _replay(client: Client, name: str, times: Times, added: Added) -> Replayed:
-    submitted_at, receipts = _submitted(client, times)
+    sounds = [AUDIO] * len(times)
+    came_at, receipts = submitted_at(client, times, sounds, timeout=PATIENCE_SECONDS, language="en")
     measured = [one.total for one in receipts]
-    run = simulate(Reached(LARGEST, added.way), as_items(np.array(submitted_at)), seen(added))
+    run = simulate(Reached(LARGEST, added.way), as_items(np.array(came_at)), seen(added))
     measured_p50, measured_p99 = np.quantile(measured, [0.5, 0.99]).tolist()
     simulated_p50, simulated_p99 = (np.quantile(run.latencies, [0.5, 0.99]) + added.around).tolist()
     return Replayed(
@@ -196,23 +197,6 @@ def _replay(client: Client, name: str, times: Times, added: Added) -> Replayed:
 def seen(added: Added) -> Linear:
     """The engine as those see it who wait for it."""
     return Linear(base=ENGINE.base + added.between, each=ENGINE.each + added.each)
-
-
-def _submitted(client: Client, times: Times) -> tuple[Sequence[float], Sequence[Timings]]:
-    """When each request was submitted, in seconds from the beginning, and its receipt."""
-    began_at = time.monotonic()
-    tickets, submitted_at = [], []
-    for at in times.tolist():
-        time.sleep(max(0.0, began_at + at - time.monotonic()))  # these are the arrivals
-        submitted_at.append(time.monotonic() - began_at)
-        tickets.append(client.submit(AUDIO, language="en"))
-    return submitted_at, [_receipt(ticket.result(PATIENCE_SECONDS)) for ticket in tickets]
-
-
-def _receipt(transcript: Transcript) -> Timings:
-    if transcript.timings is None:
-        raise LookupError(f"the result of request {transcript.request_id} has no receipt")
-    return transcript.timings
 
 
 def rows(found: Replay) -> Iterator[str]:
