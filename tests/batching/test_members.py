@@ -223,7 +223,7 @@ def test_urgent_batches_stay_short() -> None:
         *(item(f"{n}") for n in range(5)),
         largest=8,
         calibration=BY_SIZE,
-        urgent_seconds=CALL + 3 * ROW,
+        urgent_seconds=CALL + 3 * ROW + 0.001,
     )
     batch = take(made, now=0.0)
     assert (names(batch), batch.reason) == (["0", "1", "u"], Reason.URGENT)
@@ -232,7 +232,7 @@ def test_urgent_batches_stay_short() -> None:
 def test_others_keep_their_batches_short_while_urgent_ones_come() -> None:
     """So soon after an urgent item the next batch may take half of `urgent_seconds`, and later any time."""
     made = batcher(
-        item("u", rank=URGENT), largest=8, calibration=BY_SIZE, urgent_seconds=2 * (CALL + 2 * ROW)
+        item("u", rank=URGENT), largest=8, calibration=BY_SIZE, urgent_seconds=2 * (CALL + 2 * ROW) + 0.001
     )
     assert names(take(made, now=0.0)) == ["u"]
     for number in range(4):

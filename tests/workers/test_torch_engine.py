@@ -245,10 +245,10 @@ def test_weights_in_transformers_format_are_the_same_model(
     folder = in_transformers_format(tmp_path)
     features = np.random.default_rng(1).normal(0, 1, (1, 80, 200)).astype(np.float32)
     loaded = load_whisper(str(folder), device="cpu")
-    assert torch.equal(loaded.encode(features), own.encode(features))
+    torch.testing.assert_close(loaded.encode(features), own.encode(features))  # the last bits are the CPU's
     assert loaded.model.is_multilingual
     first, *_ = loaded.model.detect_language(loaded.encode(features))
-    assert first == own.model.detect_language(own.encode(features))[0]
+    assert dict(first) == pytest.approx(dict(own.model.detect_language(own.encode(features))[0]), rel=1e-4)
 
 
 def in_transformers_format(folder: Path) -> Path:
