@@ -45,6 +45,10 @@ PATIENCE_SECONDS = 600.0
 WARM_UP = 0.05
 
 
+class TooFew(ValueError):
+    """The worker was too fast to be measured with so few messages."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """What a message costs."""
@@ -98,6 +102,7 @@ def measure(redis_url: str, folder: Path, *, messages: int = 5_000, rounds: int 
 
     Raises:
         TimeoutError: a worker did not get through; the message quotes its log.
+        TooFew: a worker was through before it was looked at.
     """
     messages += -messages % BATCH_SIZE
     contestants, absent = _contestants(folder)
@@ -124,6 +129,7 @@ def drain(contestant: Contestant, redis_url: str, log: Path, messages: int) -> C
 
     Raises:
         TimeoutError: it did not get through; the message quotes its log.
+        TooFew: it was through before it was looked at.
     """
     with redis.Redis.from_url(redis_url) as connection:
         request_ids = contestant.send(redis_url, messages)
@@ -135,6 +141,8 @@ def drain(contestant: Contestant, redis_url: str, log: Path, messages: int) -> C
             _wait_for(connection, request_ids, worker)
             after = _spent(connection, worker.pid)
         connection.flushall()
+    if not counted:
+        raise TooFew(f"{messages} messages are too few: all were done when counting began")
     seconds, cpu, of_redis = (late - early for early, late in zip(before, after, strict=True))
     return Cost(
         cpu_microseconds=cpu / counted * 1e6,

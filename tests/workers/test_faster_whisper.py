@@ -176,8 +176,10 @@ def test_an_english_only_model_refuses_other_languages_and_translation(
     assert refusal(german).code == "LANGUAGE_UNSUPPORTED"
     assert refusal(translated).code == "TASK_UNSUPPORTED"
     assert isinstance(english, Heard)
-    assert english == unnamed
-    assert (english.language, english.language_probability) == ("en", 1.0)
+    assert isinstance(unnamed, Heard)
+    assert english.text == unnamed.text
+    for heard in (english, unnamed):
+        assert (heard.language, heard.language_probability) == ("en", 1.0)
 
 
 def test_an_english_only_model_is_shown_by_its_folder_name(english_only: FasterWhisperEngine) -> None:
