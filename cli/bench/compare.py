@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.bench.showing import AsJson, doing, own_redis, print_json, print_tables, rounded, show
+from cli.exits import Exit, ended
 
 
 def engine(
@@ -69,10 +70,13 @@ def overhead(
     """
     from dataclasses import asdict
 
-    from bench.overhead import measure
+    from bench.overhead import TooFew, measure
 
     with own_redis("draining") as (redis_url, folder):
-        found = measure(redis_url, folder, messages=messages, rounds=rounds)
+        try:
+            found = measure(redis_url, folder, messages=messages, rounds=rounds)
+        except TooFew as error:
+            raise ended(Exit.USAGE, f"--messages: {error}") from None
     if found.absent:
         typer.echo(found.absent, err=True)
     show(asdict(found) | rounded(found.ratios) | {"missed": found.missed}, as_json=as_json)
