@@ -1,5 +1,7 @@
 """Log-mel features: those of faster-whisper, whatever the audio."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from faster_whisper import decode_audio
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.request import MAX_SAMPLES, MIN_SAMPLES
 from workers import demo
 from workers.engine.base import Samples
-from workers.engine.features import LogMel
+from workers.engine.features import FRAMES_AT_ONCE, LogMel, filters_of
 
 #: What the transcripts are promised to be equal with.
 TOLERANCE = 1e-4
@@ -81,3 +83,19 @@ def test_the_samples_are_left_as_they_were() -> None:
     samples = AUDIO["speech"].copy()
     LogMel(FeatureExtractor())(samples)
     assert np.array_equal(samples, AUDIO["speech"])
+
+
+@pytest.mark.parametrize("n_mels", [80, 128])
+def test_no_product_is_large_enough_for_threads_of_openblas(n_mels: int) -> None:
+    """262 144 multiplications are computed by the thread that asks (`interface/gemm.c`)."""
+    filters = filters_of(FeatureExtractor(feature_size=n_mels).mel_filters)
+    assert max(some.weights.size for some in filters) * FRAMES_AT_ONCE <= 4 * 65_536
+
+
+def test_threads_compute_beside_each_other() -> None:
+    """Each has room of its own for what is not ready yet."""
+    sounds = [noise(MAX_SAMPLES), np.cumsum(noise(MAX_SAMPLES)) / 100, *AUDIO.values()] * 4
+    alone = [OURS(sound) for sound in sounds]
+    with ThreadPoolExecutor(4) as threads:
+        for expected, found in zip(alone, threads.map(OURS, sounds), strict=True):
+            assert np.array_equal(found, expected)

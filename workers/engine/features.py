@@ -3,12 +3,14 @@
 faster-whisper's extractor (1.2.1) multiplies the spectrum with the mel filters in one large product, and
 OpenBLAS shares that out among threads of its own. They contend with CTranslate2's, which still spin for
 the next call: in turn with batches on two busy cores, 15.8 ms a clip of 2 s; here 1.3 ms, and 24 against
-60 ms for 30 s (2026-11-22). The product is made of pieces so small that OpenBLAS keeps each in the
-calling thread, and all is computed a stretch of frames at a time, which stays in the core's cache: 9 ms of
-CPU time for 30 s instead of 18 all at once (2026-11-30).
+60 ms for 30 s (2026-11-22). Here all is computed a stretch of frames at a time, which stays in the core's
+cache, and the filters, whose bands are narrow, are a few small products without what is zero anyway.
 """
 
 from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
 
 import numpy as np
 from faster_whisper.feature_extractor import FeatureExtractor
@@ -17,12 +19,12 @@ from numpy.typing import NDArray
 
 from workers.engine.base import Samples
 
-#: In one product: up to here OpenBLAS takes no threads (its `interface/gemm.c`: `SMP_THRESHOLD_MIN` times
-#: `GEMM_MULTITHREAD_THRESHOLD`). That is 16 frames of 201 frequencies in 80 mels, or 10 frames in 128.
-_MOST_MULTIPLICATIONS = 4 * 65_536
+#: Frames computed at once: with their window, spectrum and power some 0.8 MB.
+FRAMES_AT_ONCE = 160
 
-#: Pieces computed at once: 128 frames in 80 mels, whose spectrum, window and power are 0.5 MB together.
-_PIECES_AT_ONCE = 8
+#: Mel bands in one product. With so few, and so many frames, OpenBLAS keeps each product in the calling
+#: thread: 262 144 multiplications it may have for that (its `interface/gemm.c`), and it has 243 200.
+BANDS_AT_ONCE = 16
 
 #: Silence appended to the audio, in samples, and below what part of the loudest nothing is told apart
 #: (in powers of ten), as Whisper was trained.
@@ -31,15 +33,36 @@ RANGE = 8.0
 SMALLEST = 1e-10
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Those of some mel bands, for the frequencies that any of them hears."""
+
+    bands: slice
+    frequencies: slice
+    weights: NDArray[np.float32]
+    """Shape ``[bands, frequencies]``."""
+
+
+class _Room(threading.local):
+    """Where a thread computes: asking for memory anew in each stretch would keep others waiting for it."""
+
+    def __init__(self, n_fft: int) -> None:
+        n_frequencies = n_fft // 2 + 1
+        self.windowed = np.empty((FRAMES_AT_ONCE, n_fft), np.float32)
+        self.power = np.empty((FRAMES_AT_ONCE, n_frequencies), np.float32)
+        self.imaginary = np.empty((FRAMES_AT_ONCE, n_frequencies), np.float32)
+
+
 class LogMel:
     """The features that one extractor gives, to 1e-6."""
 
     def __init__(self, extractor: FeatureExtractor) -> None:
         self._n_fft: int = extractor.n_fft
         self._hop: int = extractor.hop_length
-        self._filters: NDArray[np.float32] = np.ascontiguousarray(extractor.mel_filters.T)
+        self._n_mels: int = len(extractor.mel_filters)
+        self._filters = filters_of(extractor.mel_filters)
         self._window = np.hanning(self._n_fft + 1)[:-1].astype(np.float32)
-        self._piece = max(1, _MOST_MULTIPLICATIONS // self._filters.size)
+        self._room = _Room(self._n_fft)
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
         """Log-mel features of `samples`: shape ``[n_mels, n_samples // hop + 1]``, float32."""
@@ -48,7 +71,7 @@ class LogMel:
         np.maximum(mel, mel.max() - RANGE, out=mel)
         mel += 4.0
         mel /= 4.0
-        return mel.T
+        return mel
 
     def _frames(self, samples: Samples) -> NDArray[np.float32]:
         """What is heard at each hop, not to be written to: shape ``[n_samples // hop + 1, n_fft]``.
@@ -61,23 +84,41 @@ class LogMel:
         return as_strided(padded, (n_frames, self._n_fft), (self._hop * step, step), writeable=False)
 
     def _in_mels(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The power in each mel band: shape ``[n_frames, n_mels]``."""
-        n_frames, (n_frequencies, n_mels) = len(frames), self._filters.shape
-        n_pieces = -(-n_frames // self._piece)
-        mel = np.empty((n_pieces, self._piece, n_mels), np.float32)
-        for first in range(0, n_pieces, _PIECES_AT_ONCE):
-            some = mel[first : first + _PIECES_AT_ONCE]
-            power = np.zeros((len(some) * self._piece, n_frequencies), np.float32)
-            self._measure(frames[first * self._piece :][: len(power)], power)
-            np.matmul(power.reshape(*some.shape[:2], n_frequencies), self._filters, out=some)
-        return mel.reshape(-1, n_mels)[:n_frames]
+        """The power in each mel band: shape ``[n_mels, n_frames]``."""
+        mel = np.empty((self._n_mels, len(frames)), np.float32)
+        for first in range(0, len(frames), FRAMES_AT_ONCE):
+            power = self._power(frames[first : first + FRAMES_AT_ONCE])
+            columns = slice(first, first + len(power))
+            for some in self._filters:
+                heard = power[:, some.frequencies]
+                np.matmul(some.weights, heard.T, out=mel[some.bands, columns])
+        return mel
 
-    def _measure(self, frames: NDArray[np.float32], power: NDArray[np.float32]) -> None:
-        """Write the power of `frames`, by frame and frequency, to the head of `power`."""
-        spectrum = np.fft.rfft(frames * self._window)
-        power = power[: len(frames)]
-        np.square(spectrum.real, out=power)
-        power += np.square(spectrum.imag)
+    def _power(self, frames: NDArray[np.float32]) -> NDArray[np.float32]:
+        """At each frequency, until this thread computes it again: shape ``[n_frames, n_fft // 2 + 1]``."""
+        room, n_frames = self._room, len(frames)
+        windowed = np.multiply(frames, self._window, out=room.windowed[:n_frames])
+        spectrum = np.fft.rfft(windowed)
+        power = np.square(spectrum.real, out=room.power[:n_frames])
+        power += np.square(spectrum.imag, out=room.imaginary[:n_frames])
+        return power
+
+
+def filters_of(weights: NDArray[np.float32]) -> list[Filters]:
+    """All of them, so many bands at once, without the frequencies that none of these hears."""
+    found = []
+    for first in range(0, len(weights), BANDS_AT_ONCE):
+        some = weights[first : first + BANDS_AT_ONCE]
+        heard = np.flatnonzero(some.any(axis=0))
+        frequencies = slice(heard[0], heard[-1] + 1)
+        found.append(
+            Filters(
+                bands=slice(first, first + len(some)),
+                frequencies=frequencies,
+                weights=np.ascontiguousarray(some[:, frequencies], np.float32),
+            )
+        )
+    return found
 
 
 def mirrored(samples: Samples, margin: int) -> NDArray[np.float32]:
