@@ -78,23 +78,34 @@ class Ahead:
         """`engine` runs a batch from now on, for so long if that is known: look soon what comes next."""
         self._has_looked = False
         if self._most and (seconds is None or seconds > LOOK_SECONDS):
-            self._alarm = self._call_later(LOOK_SECONDS, self._tell, engine)
+            self._alarm = self._call_later(LOOK_SECONDS, self._look_and_tell, engine)
 
     def end(self) -> None:
         """The batch has ended; whatever has been told holds until the next list."""
         if self._alarm is not None:
             self._alarm.cancel()
 
-    def _tell(self, engine: EngineProcess) -> None:
-        """Tell what will probably run next if that has changed; look again unless it is all there may be."""
+    def tell_held(self, engine: EngineProcess) -> None:
+        """The next batch has been claimed: tell of it, if this one is too short for a look behind it."""
+        if self._most and not self._has_looked:
+            with suppress(ProcessLost):
+                self._tell(engine, self._orders_held())
+
+    def _look_and_tell(self, engine: EngineProcess) -> None:
+        """Tell what will probably run next; look again unless it is all there may be."""
         with suppress(redis.RedisError, ProcessLost):  # whatever runs next meets either again
-            orders = self._orders()
-            told = [name for name, _ in orders]
-            if told != self._told:
-                engine.send({"ahead": orders})
-                self._told = told
+            self.look()
+            seen = [one.order for one in self._seen.values() if one is not None]
+            self._tell(engine, self._orders_held() + seen)
         if len(self._told) < self._most:
-            self._alarm = self._call_later(LOOK_AGAIN_SECONDS, self._tell, engine)
+            self._alarm = self._call_later(LOOK_AGAIN_SECONDS, self._look_and_tell, engine)
+
+    def _tell(self, engine: EngineProcess, orders: list[Order]) -> None:
+        """If that is something else than was told before."""
+        told = [name for name, _ in orders]
+        if told != self._told:
+            engine.send({"ahead": orders})
+            self._told = told
 
     @property
     def seen(self) -> Sequence[Item]:
@@ -126,11 +137,8 @@ class Ahead:
         self._has_looked = True
         return self.seen
 
-    def _orders(self) -> list[Order]:
-        """What will probably run next, the next first."""
-        self.look()
-        held = [_order(work.request) for work in self._held()[: self._most]]
-        return held + [one.order for one in self._seen.values() if one is not None]
+    def _orders_held(self) -> list[Order]:
+        return [_order(work.request) for work in self._held()[: self._most]]
 
     def _read_one(self, message: bytes) -> _Seen | None:
         request = self._read(message)

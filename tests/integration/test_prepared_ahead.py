@@ -113,3 +113,14 @@ def test_metrics_say_what_ran(start_worker: StartWorker, client: Client, noise: 
     assert told["segue_prepared_ahead_total"] == told["segue_held_messages"] == told["segue_ready_items"] == 0
     assert told["segue_batch_cap"] == 4
     assert not [name for name in told if "somebody" in name]
+
+
+def test_behind_a_short_batch_the_next_is_prepared_as_well(
+    start_worker: StartWorker, client: Client, noise: Noise
+) -> None:
+    """It is over before a look would be due: what was claimed meanwhile is prepared."""
+    worker = start_worker(**SETTINGS | {"fake_fixed_ms": 20, "fake_prepare_per_row_ms": 1})
+    audios = [noise(seed) for seed in range(200)]
+    tickets = client.submit_many(audios)
+    assert [ticket.result(WAIT).text for ticket in tickets] == [heard_in(audio) for audio in audios]
+    assert figures(worker)["segue_prepared_ahead_total"] >= 20  # most, on a quiet machine

@@ -185,3 +185,28 @@ def test_it_can_be_turned_off() -> None:
     desk = Desk(most=0)
     desk.begin()
     assert desk.due is None
+
+
+def test_behind_a_short_batch_it_tells_of_what_has_been_claimed() -> None:
+    """There is no time for a look; after one, what was seen is told already, and more of it."""
+    desk = Desk(most=2)
+    desk.held = [work("h"), work("i"), work("j")]
+    desk.lane = ["a"]
+    desk.begin(LOOK_SECONDS / 2)
+    assert desk.due is None
+    desk.ahead.tell_held(desk)  # type: ignore[arg-type]
+    assert desk.sent == [{"ahead": [order("h"), order("i")]}]
+    desk.held = [work("h")]
+    desk.begin()
+    desk.pass_time()
+    desk.ahead.tell_held(desk)  # type: ignore[arg-type]
+    assert desk.sent[1:] == [{"ahead": [order("h"), order("a")]}]
+
+
+def test_who_prepares_nothing_ahead_is_told_nothing() -> None:
+    """`prepare_ahead: 0`."""
+    desk = Desk(most=0)
+    desk.held = [work("h")]
+    desk.begin(LOOK_SECONDS / 2)
+    desk.ahead.tell_held(desk)  # type: ignore[arg-type]
+    assert desk.sent == []
