@@ -34,6 +34,10 @@ PIPELINE_SIZE = 8
 TABLE_SIZES = (1, 2, 4, 8, 16, 32)
 TABLE_SAMPLES = 20
 
+#: How long OpenBLAS's threads may spin once faster-whisper's extractor has ended, in seconds: for a tenth
+#: of one they took a core from whoever was measured next.
+SPIN_SECONDS = 0.5
+
 Context = Literal["full", "bucketed"]
 CONTEXTS: tuple[Context, ...] = ("full", "bucketed")
 
@@ -128,9 +132,11 @@ def measure(count: int, rounds: int, say: Callable[[str], object]) -> Measured:
 
 
 def features(theirs: Apart, ours: Apart, rounds: int, say: Callable[[str], object]) -> Features:
-    """Those of 30 s, by each maker in turn."""
+    """Those of 30 s, by each maker in turn; more often than the rest, for they are soon made."""
     interleaved(makers(theirs, ours, 1), 1, say=lambda which: say(f"warming up, features by {which}"))
-    return interleaved(makers(theirs, ours), rounds, say=lambda which: say(f"{which}, features"))
+    return interleaved(
+        makers(theirs, ours), 3 * rounds, say=lambda which: say(f"{which}, features"), pause=SPIN_SECONDS
+    )
 
 
 def transcribed(way: Way, count: int, cpu_threads: int) -> Texts:

@@ -68,7 +68,11 @@ def spent(
 
 
 def interleaved(
-    things: Mapping[Name, Callable[[], Spent[Answer]]], rounds: int, *, say: Callable[[str], object]
+    things: Mapping[Name, Callable[[], Spent[Answer]]],
+    rounds: int,
+    *,
+    say: Callable[[str], object],
+    pause: float = 0.0,
 ) -> dict[Name, Timed[Answer]]:
     """Run every thing once a round, every other round backwards, so that none always follows the same.
 
@@ -76,10 +80,12 @@ def interleaved(
         things: what to run and measure, by name.
         rounds: how often; one at least.
         say: told which thing is next.
+        pause: seconds to wait before each, where one leaves threads behind that spin on for a while.
     """
     runs: dict[Name, list[Spent[Answer]]] = {name: [] for name in things}
     for number in range(rounds):
         for name in list(things)[:: -1 if number % 2 else 1]:
             say(f"round {number + 1} of {rounds}: {name}")
+            time.sleep(pause)
             runs[name].append(things[name]())
     return {name: Timed(runs=runs[name]) for name in things}

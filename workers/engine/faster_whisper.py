@@ -38,7 +38,14 @@ from workers.engine.context import AudioContext, Wish, chosen_context, padded_wi
 from workers.engine.features import LogMel
 from workers.engine.lanes import Lanes, pieces_of
 from workers.engine.listener import Listener
-from workers.engine.loading import is_out_of_memory, load_model, model_folder, shown_name, unavailable
+from workers.engine.loading import (
+    chosen_device,
+    is_out_of_memory,
+    load_model,
+    model_folder,
+    shown_name,
+    unavailable,
+)
 from workers.engine.speech import joined, stretches_of_speech
 from workers.engine.vocabulary import Vocabulary
 from workers.engine.words import align
@@ -71,6 +78,7 @@ class FasterWhisperEngine:
     ) -> None:
         """The arguments are those of `load_model` and `chosen_context`; nothing is loaded yet."""
         self.model = shown_name(model)
+        self._device = device
         self._choose_context = partial(chosen_context, audio_context, model_folder(model))
         self._load = partial(
             self._load_model, model, device=device, compute_type=compute_type, cpu_threads=cpu_threads
@@ -89,7 +97,8 @@ class FasterWhisperEngine:
         Raises:
             EngineError: `MODEL_UNAVAILABLE`, with the model and the reason.
         """
-        memory.keep()
+        if chosen_device(self._device) == "cpu":
+            memory.keep()
         self._whisper = self._load()
         self._lanes = Lanes(self._whisper.model.num_workers)
         self._hands = ThreadPoolExecutor(self._cores, thread_name_prefix="prepare")

@@ -4,7 +4,8 @@ The GNU C library returns large pieces to the kernel as soon as they are freed, 
 page before it gives it out again. The attention scores of eight rows of 30 s are 288 MB, freed and asked
 for again in every layer of every call: with the packaged model a third of all CPU time went there. An
 engine process does nothing but run batches, so it keeps what it has had; its size is that of the largest
-batch so far.
+batch so far. Threads then share one arena, and may have to wait for it: two that compute features beside each
+other take 1.75 ms for 30 s, and 3.6 if each has to be woken up for its turn, where one alone takes 2.9.
 """
 
 from __future__ import annotations
