@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import redis
 
 from bench.hardened import survives_full_disk
+from cli.leash import Leashed
 from cli.local_redis import LocalRedis
 from producer import Client
 from tests.integration.outage import WAIT, Crew, all_right, crew_on, hold, submit
@@ -148,3 +152,32 @@ def test_who_refuses_to_write_is_connected_to_once(
         "b": 1,
     }
     assert not any("Traceback" in crew.said(name) for name in crew.workers)
+
+
+def test_a_worker_that_is_locked_out_says_so_in_a_line(
+    server: LocalRedis, admin: redis.Redis, tmp_path: Path
+) -> None:
+    """What it closes cannot be cleared away then, which is no reason for a traceback of Celery's."""
+    command = [
+        sys.executable,
+        "-m",
+        "celery",
+        "-A",
+        "workers",
+        "worker",
+        "-n",
+        "locked@test",
+        "--without-mingle",
+    ]
+    env = {**os.environ, "SEGUE_ENGINE": "fake", "REDIS_URL": server.url}
+    with Leashed([*command, "-l", "INFO"], log=tmp_path / "w.log", env=env, cwd=tmp_path, grace=30) as worker:
+        worker.wait_for_line(r"ready\.$", WAIT)
+        with Client(server.url) as client:  # it listens by then
+            assert all_right(submit(client, 1))
+        mend = new_password(admin)
+        try:
+            worker.wait_for_line("refuses this worker's user or password", WAIT)
+        finally:
+            mend()
+        worker.wait_for_line(r"(?s)(Connected to.*){2}", WAIT)
+    assert "Traceback" not in worker.log.read_text("utf-8", "replace")

@@ -157,6 +157,12 @@ class Channel(stock.Channel):
         with suppress(redis.ResponseError):
             super().maybe_refresh_binding_expiry()
 
+    def queue_delete(self, *args: Any, **kwargs: Any) -> None:
+        """Delete a queue. kombu asks for it where a channel ends: a Redis that refuses would keep it from
+        closing its connections, and have Celery log a traceback."""
+        with suppress(redis.RedisError):
+            super().queue_delete(*args, **kwargs)
+
     def close(self) -> None:
         """Take the bells down with the channel."""
         if Channel.current is self:
