@@ -64,6 +64,13 @@ def celery_app(redis_url: str, redis_client: redis.Redis) -> Iterator[Celery]:
     app.close()
 
 
+def wait_until_it_listens(app: Celery) -> None:
+    """Wait until a worker answers: what is broadcast reaches it from the first turn of its loop on, shortly
+    after it is ready."""
+    while not app.control.inspect(timeout=1, limit=1).ping():
+        pass
+
+
 @pytest.fixture
 def noise() -> Callable[..., NDArray[np.int16]]:
     """Audio segments that all differ: seeded noise of a given length in seconds."""

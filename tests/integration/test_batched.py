@@ -28,8 +28,9 @@ DONE = json.dumps({"status": "SUCCESS", "result": None})
 
 
 @pytest.fixture
-def worker(redis_url: str, redis_client: redis.Redis) -> Claims:
-    """The claims of a worker that lives, as far as Redis knows."""
+def worker(redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Claims:
+    """The claims of a worker that lives, as far as Redis knows, though nobody renews its lease."""
+    monkeypatch.setattr("workers.transport.claims.LEASE_SECONDS", 3_600.0)
     claims = Claims(redis.Redis.from_url(as_user(redis_url, "worker")))
     claims.take_lease()
     return claims

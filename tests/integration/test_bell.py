@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from select import select
 
 import pytest
 import redis
@@ -11,6 +12,7 @@ from kombu.asynchronous import Hub
 from bench.proxy import Proxy
 from protocol.request import Priority
 from protocol.routing import queue_key
+from tests.integration.outage import wait_until
 from workers.transport.bell import Bell
 
 LANE = queue_key(Priority.NORMAL)
@@ -80,3 +82,14 @@ def test_refusal_is_an_error(listener: Listener, redis_client: redis.Redis) -> N
     redis_client.set(LANE, "no list")
     listener.listen()
     assert isinstance(listener.errors.pop(), redis.ResponseError)
+
+
+def test_an_answer_that_waits_is_read_though_it_is_late(
+    listener: Listener, redis_client: redis.Redis
+) -> None:
+    """A worker that was held up for seconds has heard Redis all the same: its connection is not dead."""
+    listener.bell.hang()
+    redis_client.lpush(LANE, "work")
+    wait_until(lambda: bool(select([listener.bell._connection._sock], [], [], 0)[0]))
+    listener.bell._on_silence()
+    assert (listener.answers, listener.errors) == ([True], [])

@@ -60,7 +60,7 @@ def test_a_running_request_runs_to_its_end(start_worker: StartWorker, client: Cl
     while ticket.status is not Status.RUNNING:
         pass
     assert not ticket.cancel()
-    assert ticket.status is Status.RUNNING
+    assert ticket.status in (Status.RUNNING, Status.COMPLETED)
     assert ticket.result(WAIT).text == text_of(noise(1))
     assert not ticket.cancel()
     assert client.statuses([ticket.request_id]) == [Status.COMPLETED]

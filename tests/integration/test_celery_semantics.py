@@ -17,7 +17,7 @@ from producer import Client
 from protocol.errors import Cancelled, DeadlineExceeded, EngineError, GaveUp
 from protocol.routing import QUEUE, payload_key
 from protocol.transcript import Status
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, wait_until_it_listens
 from workers.engine.fake import fingerprint
 
 Noise = Callable[..., NDArray[np.int16]]
@@ -91,8 +91,9 @@ def test_revoked_request_never_runs(
     start_worker: StartWorker, client: Client, celery_app: Celery, redis_client: redis.Redis, noise: Noise
 ) -> None:
     """Celery's revoke reaches a request that waits in the worker; its neighbours run; its audio is gone."""
-    start_worker(fake_fixed_ms=3_000)
-    first = client.submit(noise(0), priority="urgent")
+    start_worker(fake_fixed_ms=200, fake_per_audio_second_ms=400)
+    wait_until_it_listens(celery_app)
+    first = client.submit(noise(0, 25), priority="urgent")
     while first.status is not Status.RUNNING:
         pass
     waiting = client.submit(noise(1))
@@ -126,8 +127,9 @@ def test_countdown_delays_a_request(
 ) -> None:
     """A request with a countdown is scheduled, visible to `inspect`, and runs when it is due."""
     start_worker()
-    signature(1).apply_async(task_id="later", countdown=5)
-    inspect = celery_app.control.inspect(timeout=10, limit=1)
+    wait_until_it_listens(celery_app)
+    signature(1).apply_async(task_id="later", countdown=15)
+    inspect = celery_app.control.inspect(timeout=1, limit=1)
     while not (scheduled := (inspect.scheduled() or {}).get("w@test")):
         pass
     assert [one["request"]["id"] for one in scheduled] == ["later"]
@@ -139,9 +141,10 @@ def test_inspect_sees_what_the_worker_holds(
     start_worker: StartWorker, client: Client, celery_app: Celery, noise: Noise, transport: str, held: int
 ) -> None:
     """`celery inspect` shows the batch that runs and what waits here; claims hold nothing for later."""
-    worker = start_worker(fake_fixed_ms=5_000, max_batch_size=2, transport=transport)
+    worker = start_worker(fake_fixed_ms=60_000, max_batch_size=2, transport=transport, shutdown_grace=0.1)
+    wait_until_it_listens(celery_app)
     tickets = client.submit_many([noise(number) for number in range(4)])
-    inspect = celery_app.control.inspect(timeout=10, limit=1)
+    inspect = celery_app.control.inspect(timeout=1, limit=1)
     while not (active := {one["id"] for one in (inspect.active() or {}).get("w@test", [])}):
         pass
     while (
@@ -223,9 +226,9 @@ def test_crash_takes_down_the_engine_and_nothing_else(
 
 def test_hanging_engine_is_killed(start_worker: StartWorker, client: Client, noise: Noise) -> None:
     """A batch past its time budget costs the engine process its life, and the request its turn."""
-    worker = start_worker(batch_timeout=1)
+    worker = start_worker(batch_timeout=5)
     hanging = client.submit(noise(1), initial_prompt="hang", priority="urgent")
-    worker.wait_for_line("is still running after 1 s", WAIT)
+    worker.wait_for_line("is still running after 5 s", WAIT)
     innocent = client.submit(noise(2), priority="urgent")
     with pytest.raises(GaveUp):
         hanging.result(WAIT)

@@ -16,6 +16,7 @@ import redis
 from typer.testing import CliRunner, Result
 
 from cli.main import app
+from cli.presence import worker_answers
 from protocol.request import Priority
 from protocol.routing import LIMITS, QUEUE, queue_key
 from tests.integration.conftest import StartWorker
@@ -120,6 +121,9 @@ def test_a_slow_worker_is_waited_for(start_worker: StartWorker, monkeypatch: pyt
     """As long as a worker answers, who waits without a timeout goes on waiting."""
     monkeypatch.setattr("cli.outcomes.ASK_AFTER_SECONDS", 0.1)
     start_worker(fake_fixed_ms=1_000)
+    while not worker_answers():
+        pass  # it listens from the first turn of its loop on
+    monkeypatch.setattr("cli.presence.ANSWER_SECONDS", 30)
     asked = segue("transcribe", FILES[0])
     assert (asked.exit_code, len(asked.stdout.splitlines())) == (0, 1)
 

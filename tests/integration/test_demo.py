@@ -14,12 +14,15 @@ import pytest
 from cli.demo.run import RunFailed
 from cli.demo.servers import check_running, redis_for_demo
 from cli.leash import Leashed
+from cli.presence import worker_answers
 from producer import Client
 from tests.integration.conftest import StartWorker
 from workers.demo import speech
 
 #: The demo starts two workers, Flower and a Redis; seconds on two busy cores.
-PATIENCE = 110.0
+PATIENCE = 280.0
+
+pytestmark = pytest.mark.timeout(600)
 
 DEMO = [sys.executable, "-m", "cli.main", "demo", "--segments", "8", "--producers", "2"]
 
@@ -72,6 +75,9 @@ def test_a_redis_with_a_worker_is_left_alone(
     """That worker would take the demo's requests, and the figures would be its own."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     start_worker()
+    while not worker_answers(redis_url):
+        pass  # it listens from the first turn of its loop on
+    monkeypatch.setattr("cli.presence.ANSWER_SECONDS", 30)
     with pytest.raises(RunFailed, match="a worker is at REDIS_URL already"):
         redis_for_demo(tmp_path).__enter__()
 

@@ -54,7 +54,7 @@ def test_each_batch_is_a_task_beside_its_requests(
     start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
 ) -> None:
     """It has the name that the receipts give it, says how large it was and why, and what became of it."""
-    start_worker(min_batch_size=4, max_batch_size=4)
+    start_worker(min_batch_size=4, max_batch_size=4, max_batch_wait_ms=60_000)
     with PubSub(redis_client.connection_pool, ignore_subscribe_messages=True) as channel:
         channel.psubscribe("*celeryev*")
         channel.get_message(timeout=WAIT)

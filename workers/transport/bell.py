@@ -5,6 +5,7 @@ A ``BLMOVE`` from a list's head to its own head moves nothing, and returns when 
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -69,7 +70,15 @@ class Bell:
             self._on_answer(rang)
 
     def _on_silence(self) -> None:
-        """Redis answers in time, whatever there is: this connection is dead, though nobody has said so."""
+        """Redis answers in time, whatever there is: this connection is dead, though nobody has said so.
+
+        Unless it was this worker that was held up, and the answer waits to be read.
+        """
+        waits = select.poll()
+        waits.register(self._connection._sock, select.POLLIN)
+        if waits.poll(0):
+            self._on_readable()
+            return
         self.take_down()
         self._on_error(redis.TimeoutError(f"nothing came for {BELL_SECONDS + LATE_SECONDS:.0f} s"))
 
