@@ -10,7 +10,7 @@ def children(pid: int) -> list[int]:
     """Process ids of the children that `pid` has right now; none if it has ended. Linux only."""
     try:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(child) for child in listed.split()]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from cli.local_redis import LocalRedis, NoServer, free_port
 from protocol.address import parse_address
@@ -16,6 +17,9 @@ from tests.redis_users import as_user, let_in
 
 #: What tests change of how `LocalRedis` starts a server.
 AS_STARTED = {"maxmemory": "0", "maxmemory-policy": "noeviction", "appendonly": "yes"}
+
+settings.register_profile("segue", settings.default, deadline=None)  # how long one takes is the machine's
+settings.load_profile("segue")
 
 
 def pytest_collection_finish() -> None:

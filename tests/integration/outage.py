@@ -85,7 +85,7 @@ def submit(client: Client, count: int) -> list[Ticket]:
     """Submit so many requests, of which some have started when this returns."""
     tickets = [client.submit(audio(number)) for number in range(count)]
     ids = [ticket.request_id for ticket in tickets]
-    wait_until(lambda: Status.RUNNING in client.statuses(ids))
+    wait_until(lambda: not {Status.RUNNING, Status.COMPLETED}.isdisjoint(client.statuses(ids)))
     return tickets
 
 

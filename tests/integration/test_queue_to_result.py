@@ -194,7 +194,7 @@ def test_status_follows_the_request(start_worker: StartWorker, client: Client, n
     assert client.statuses([ticket.request_id]) == [Status.QUEUED]
     with pytest.raises(ResultTimeout, match="queued"):
         ticket.result(timeout=0)
-    worker = start_worker(fake_fixed_ms=1_500)
+    worker = start_worker(fake_fixed_ms=5_000)
     seen = {ticket.status}
     while not ticket.ready():
         seen.add(ticket.status)

@@ -154,25 +154,22 @@ def test_who_refuses_to_write_is_connected_to_once(
     assert not any("Traceback" in crew.said(name) for name in crew.workers)
 
 
-def test_a_worker_that_is_locked_out_says_so_in_a_line(
-    server: LocalRedis, admin: redis.Redis, tmp_path: Path
-) -> None:
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[LocalRedis]:
+    """A Redis without other workers."""
+    with LocalRedis(tmp_path) as made:
+        yield made
+
+
+def test_a_worker_that_is_locked_out_says_so_in_a_line(alone: LocalRedis, tmp_path: Path) -> None:
     """What it closes cannot be cleared away then, which is no reason for a traceback of Celery's."""
-    command = [
-        sys.executable,
-        "-m",
-        "celery",
-        "-A",
-        "workers",
-        "worker",
-        "-n",
-        "locked@test",
-        "--without-mingle",
-    ]
-    env = {**os.environ, "SEGUE_ENGINE": "fake", "REDIS_URL": server.url}
-    with Leashed([*command, "-l", "INFO"], log=tmp_path / "w.log", env=env, cwd=tmp_path, grace=30) as worker:
-        worker.wait_for_line(r"ready\.$", WAIT)
-        with Client(server.url) as client:  # it listens by then
+    command = [sys.executable, "-m", "celery", "-A", "workers", "worker", "-n", "locked@test"]
+    env = {**os.environ, "SEGUE_ENGINE": "fake", "REDIS_URL": alone.url}
+    with (
+        Leashed([*command, "-l", "INFO"], log=tmp_path / "w.log", env=env, cwd=tmp_path, grace=30) as worker,
+        redis.Redis.from_url(alone.url, single_connection_client=True) as admin,
+    ):
+        with Client(alone.url) as client:  # whose results come once the worker's loop turns
             assert all_right(submit(client, 1))
         mend = new_password(admin)
         try:

@@ -97,7 +97,7 @@ def test_killed_workers_requests_run_elsewhere(
     start_worker: StartWorker, client: Client, redis_client: redis.Redis, noise: Noise
 ) -> None:
     """SIGKILL in the middle of a batch: a living worker has its requests as soon as the lease has run out."""
-    doomed = start_worker("doomed", fake_fixed_ms=60_000)
+    doomed = start_worker("doomed", fake_fixed_ms=60_000, max_batch_wait_ms=30_000)
     tickets = [client.submit(noise(number), request_id=f"k-{number}") for number in range(5)]
     while client.statuses([ticket.request_id for ticket in tickets]).count(Status.RUNNING) < 2:
         pass
@@ -111,7 +111,7 @@ def test_late_result_of_a_lost_lease_is_refused(
     start_worker: StartWorker, client: Client, noise: Noise
 ) -> None:
     """A worker that was stopped longer than its lease finds its batch done by another, and starts anew."""
-    sleeper = start_worker("sleeper", fake_fixed_ms=2_000)
+    sleeper = start_worker("sleeper", fake_fixed_ms=20_000)
     ticket = client.submit(noise(1), priority="urgent")
     while ticket.status is not Status.RUNNING:
         pass
@@ -131,7 +131,9 @@ def test_late_result_of_a_lost_lease_is_refused(
 
 def test_dead_engines_requests_run_elsewhere(start_worker: StartWorker, client: Client, noise: Noise) -> None:
     """A worker whose engine dies holds nothing while it loads another: its neighbour has it all at once."""
-    doomed = start_worker("doomed", fake_fixed_ms=60_000, min_batch_size=4, max_batch_size=4)
+    doomed = start_worker(
+        "doomed", fake_fixed_ms=60_000, min_batch_size=4, max_batch_size=4, max_batch_wait_ms=30_000
+    )
     tickets = [client.submit(noise(number)) for number in range(4)]
     while [ticket.status for ticket in tickets] != [Status.RUNNING] * 4:
         pass
@@ -157,5 +159,5 @@ def _is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
             return stat.read().rpartition(") ")[2][0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False

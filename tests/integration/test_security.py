@@ -190,6 +190,7 @@ def test_password_is_shown_nowhere(
         Client(redis_url) as client,
     ):
         channel.psubscribe("*")
+        channel.get_message(timeout=WAIT)  # that it is subscribed
         assert client.submit(noise(1), priority="urgent").result(WAIT).text
         redis_client.lpush(QUEUE, "junk", json.dumps(envelope(body="[[], [], {}]")))
         shown += [celery("inspect", "conf", "--timeout", "10", url=redis_url), *_pages(redis_url, tmp_path)]
@@ -226,6 +227,7 @@ def _pages(url: str, folder: Path) -> Iterator[str]:
     """Flower's pages about workers, tasks and the broker, and what it says itself."""
     command = [sys.executable, "-m", "celery", "-A", "workers", "flower", "--address=127.0.0.1", "--port=0"]
     env = {**os.environ, "REDIS_URL": url, "FLOWER_UNAUTHENTICATED_API": "1"}
+    env["FLOWER_INSPECT_TIMEOUT"] = "20000"  # milliseconds
     with Leashed(command, log=folder / "flower.log", env=env, cwd=folder) as flower:
         site = flower.wait_for_line(r"Visit me at (\S+)", WAIT)[1]
         for page in ("/api/workers?refresh=true", "/workers", "/worker/w@test", "/tasks", "/broker"):

@@ -108,13 +108,21 @@ def test_a_look_passes_over_what_others_will_take(redis_client: redis.Redis) -> 
     assert shown == [[b"6", b"7", b"8"], [b"8", b"9", b"10"], [b"10", b"11"]]
 
 
+def who_ran(client: Client, noise: Noise) -> set[str]:
+    """The workers that share two requests which come together."""
+    tickets = client.submit_many([noise(1), noise(2)])
+    return {one.timings.worker for one in (ticket.result(WAIT) for ticket in tickets) if one.timings}
+
+
 def test_a_burst_is_shared_by_two_idle_workers(
     start_worker: StartWorker, client: Client, noise: Noise
 ) -> None:
     """Eight requests at once make two batches of four, side by side, and everything after is run as well."""
-    cost = {"fake_fixed_ms": 1_000, "fake_per_row_ms": 0, "fake_per_audio_second_ms": 0}
+    cost = {"fake_fixed_ms": 2_000, "fake_per_row_ms": 0, "fake_per_audio_second_ms": 0}
     for name in ("one", "two"):
         start_worker(name, min_batch_size=1, max_batch_wait_ms=0, max_batch_size=BATCH, **cost)
+    while len(ran := who_ran(client, noise)) < 2:  # until both look for work
+        pass
     burst = [ticket.result(WAIT) for ticket in client.submit_many([noise(number) for number in range(BATCH)])]
     receipts = [one.timings for one in burst if one.timings is not None]
     assert Counter(one.worker for one in receipts) == {"one@test": 4, "two@test": 4}

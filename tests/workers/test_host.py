@@ -57,9 +57,10 @@ def test_a_batch_that_comes_while_its_model_leaves_is_heard() -> None:
     process = EngineProcess(settings)
     try:
         assert "ready" in received(process)
-        reloads = 0
-        for step in range(12):
-            process.receive(idle_ttl * step / 4)  # from at once to when it has long gone
+        reloads = step = 0
+        while step < 12 or not reloads:
+            step += 1
+            process.receive(idle_ttl * (step % 12) / 4)  # from at once to when it has long gone
             process.send(order(None, language="en", temperature=0))
             news = [received(process)]
             while "outcomes" not in news[-1]:
