@@ -41,7 +41,7 @@ items = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), rounds=st.lists(st.lists(items, min_size=1, max_size=30), min_size=1, max_size=5))
 def test_line_is_a_list_sorted_by_length(data: st.DataObject, rounds: list[list[Item]]) -> None:
     """Whatever is added and taken, neighbours or not: the items, their columns and the least of each."""

@@ -92,7 +92,7 @@ def run(batcher: Batcher, steps: list[Step], *, plans: bool = False) -> list[Bat
     return batches
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=traffic, limits=limits)
 def test_each_runs_once_within_the_limits(steps: list[Step], limits: Limits) -> None:
     """Nothing is lost or doubled (B4); size, seconds and keys are kept, suspects run alone (B3)."""
@@ -106,7 +106,7 @@ def test_each_runs_once_within_the_limits(steps: list[Step], limits: Limits) -> 
         assert len(batch) == 1 or not any(item.alone for item in batch.items)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=traffic, limits=limits)
 def test_choosing_ahead_changes_nothing(steps: list[Step], limits: Limits) -> None:
     """Whatever comes after a plan is considered as if there had been none: members stay bound late."""
@@ -114,7 +114,7 @@ def test_choosing_ahead_changes_nothing(steps: list[Step], limits: Limits) -> No
     assert with_plans == run(Batcher(limits, Forecast(CALIBRATION)), steps)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=traffic, limits=limits)
 def test_free_engine_never_idles_without_reason(steps: list[Step], limits: Limits) -> None:
     """With a minimum of 1 and no window there is a batch whenever anything waits (B1)."""
@@ -124,7 +124,7 @@ def test_free_engine_never_idles_without_reason(steps: list[Step], limits: Limit
         assert not step.is_free or batcher.take(step.item.enqueued_at) is not None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=traffic, limits=limits)
 def test_nothing_is_held_for_longer_than_the_window(steps: list[Step], limits: Limits) -> None:
     """Whatever is hoped for, a free engine is given the oldest item's batch when its window ends (B2)."""
@@ -143,7 +143,7 @@ def test_nothing_is_held_for_longer_than_the_window(steps: list[Step], limits: L
         assert wake_at is None or wake_at <= min(waiting.values()) + limits.max_batch_wait
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=traffic, limits=limits)
 def test_equals_go_first_come_first_served(steps: list[Step], limits: Limits) -> None:
     """Of two items that differ in nothing but when they came, the later never runs first (B5)."""
@@ -157,7 +157,7 @@ def test_equals_go_first_come_first_served(steps: list[Step], limits: Limits) ->
     assert all(times == sorted(times) for times in order.values())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     victim=items, flood=items, largest=st.integers(1, 4), urgent_seconds=st.sampled_from([0.1, float("inf")])
 )
@@ -184,7 +184,7 @@ def test_oldest_is_overtaken_a_bounded_number_of_times(
     raise AssertionError("the oldest item still waits")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(steps=traffic, at_most=st.integers(1, 9))
 def test_what_is_held_fits_the_next_batch(steps: list[Step], at_most: int) -> None:
     """A batcher that is given no more than it has room for is empty after one batch of each key (B7)."""
@@ -199,7 +199,7 @@ def test_what_is_held_fits_the_next_batch(steps: list[Step], at_most: int) -> No
     assert (len(batch), len(batcher)) == (len(held), 0)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(waiting=st.integers(20, 400), lengths=st.lists(st.sampled_from(LENGTHS), min_size=1, max_size=8))
 def test_congestion_is_forgotten_with_the_queue(waiting: int, lengths: list[float]) -> None:
     """Once the queue is empty, a lone item starts at once, as in a batcher that never saw congestion (B9)."""

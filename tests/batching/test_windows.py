@@ -71,7 +71,7 @@ def test_window_keeps_its_room(lengths: list[float], rows: int, seconds: float, 
     assert end - begin == 1 or (end - begin) * lengths[end - 1] <= seconds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(
         st.sampled_from([0.5, 1.0, 2.0, 7.5, 30.0]) | st.floats(0.1, 30), min_size=1, max_size=40

@@ -51,7 +51,7 @@ def test_an_input_is_never_written_over(tmp_path: Path) -> None:
     assert file_names([str(audio)], tmp_path, ".txt") == [tmp_path / "talk-2.txt"]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.from_regex(r"([ab]/)?[xX](-[1-4])?\.(wav|txt)", fullmatch=True), unique=True, max_size=12))
 def test_no_two_inputs_share_a_file(tmp_path: Path, names: list[str]) -> None:
     """Whatever the names are, there are as many files as inputs, even where case does not count."""

@@ -71,6 +71,11 @@ def wait_until_it_listens(app: Celery) -> None:
         pass
 
 
+def lives(client: redis.Redis, key: str, seconds: int) -> bool:
+    """Whether a key was given so many seconds, a while ago on a busy machine."""
+    return 0 <= seconds - int(client.ttl(key)) < 30
+
+
 @pytest.fixture
 def noise() -> Callable[..., NDArray[np.int16]]:
     """Audio segments that all differ: seeded noise of a given length in seconds."""

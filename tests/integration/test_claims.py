@@ -30,6 +30,7 @@ from protocol.routing import (
     turn_key,
     waiting_key,
 )
+from tests.integration.conftest import lives
 from tests.integration.cut_connection import CutConnection
 from tests.redis_users import as_user
 from workers.transport import claims as claims_module
@@ -90,11 +91,6 @@ def make_worker(connection: CutConnection, monkeypatch: pytest.MonkeyPatch) -> M
 def worker(make_worker: MakeWorker) -> Claims:
     """One worker with a lease."""
     return make_worker()
-
-
-def lives(client: redis.Redis, key: str, seconds: int) -> bool:
-    """Whether a key was given so many seconds, a while ago on a busy machine."""
-    return 0 <= seconds - int(client.ttl(key)) < 30
 
 
 def push(client: redis.Redis, lane: str, *messages: str) -> None:

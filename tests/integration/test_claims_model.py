@@ -58,7 +58,7 @@ STEPS = 30
 #: Claims in a turn: few, so that every lane's turn comes within a run.
 CLAIMS_PER_TURN = 5
 
-SETTINGS = settings(stateful_step_count=STEPS, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(stateful_step_count=STEPS, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(slots=True)

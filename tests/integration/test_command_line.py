@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 import redis
+from celery import Celery
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from cli.presence import worker_answers
 from protocol.request import Priority
 from protocol.routing import LIMITS, QUEUE, queue_key
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, wait_until_it_listens
 from workers.demo import speech
 
 FILES = [str(clip.path) for clip in speech()[:3]]
@@ -117,12 +117,13 @@ def test_nobody_there_to_transcribe_ends_with_3(monkeypatch: pytest.MonkeyPatch)
     assert "no worker answers" in asked.stderr
 
 
-def test_a_slow_worker_is_waited_for(start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_worker_is_waited_for(
+    start_worker: StartWorker, celery_app: Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As long as a worker answers, who waits without a timeout goes on waiting."""
     monkeypatch.setattr("cli.outcomes.ASK_AFTER_SECONDS", 0.1)
     start_worker(fake_fixed_ms=1_000)
-    while not worker_answers():
-        pass  # it listens from the first turn of its loop on
+    wait_until_it_listens(celery_app)
     monkeypatch.setattr("cli.presence.ANSWER_SECONDS", 30)
     asked = segue("transcribe", FILES[0])
     assert (asked.exit_code, len(asked.stdout.splitlines())) == (0, 1)

@@ -31,7 +31,7 @@ from protocol.routing import (
     waiting_key,
 )
 from protocol.transcript import Status
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, lives, wait_until_it_listens
 from tests.redis_users import as_user
 from workers.demo import speech
 from workers.engine.base import Heard
@@ -137,7 +137,7 @@ def test_every_key_has_an_end(redis_url: str, redis_client: redis.Redis, noise: 
         with Client(as_user(redis_url, "producer"), payload_ttl=days * CONVERSATION_SECONDS) as client:
             client.submit_many([noise(1), noise(2)], conversation="talk")
         for key in (turn_key("talk"), waiting_key("talk")):
-            assert 0 <= kept * CONVERSATION_SECONDS - redis_client.ttl(key) < WAIT
+            assert lives(redis_client, key, kept * CONVERSATION_SECONDS)
 
 
 # What becomes of it.
@@ -172,9 +172,8 @@ def test_no_end_of_a_turn_blocks_the_next(
     assert tickets[3].cancel()
     redis_client.delete(payload_key("t6"))
     start_worker(transport=transport, max_retries=1, retry_delay=0)
-    # A worker hears of what is broadcast from the first turn of its loop on, shortly after it is ready.
-    while not celery_app.control.revoke("t4", reply=True, timeout=1, limit=1):
-        pass
+    wait_until_it_listens(celery_app)
+    assert celery_app.control.revoke("t4", reply=True, timeout=WAIT, limit=1)
     redis_client.rpush(NORMAL, first)  # only now that all is prepared
     said = " ".join(text_of(audios[at]) for at in (0, 8))
     tickets[9].result(WAIT)

@@ -10,13 +10,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from cli.demo.run import RunFailed
 from cli.demo.servers import check_running, redis_for_demo
 from cli.leash import Leashed
-from cli.presence import worker_answers
 from producer import Client
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, wait_until_it_listens
 from workers.demo import speech
 
 #: The demo starts two workers, Flower and a Redis; seconds on two busy cores.
@@ -70,13 +70,16 @@ def test_a_redis_in_use_is_left_alone(
 
 
 def test_a_redis_with_a_worker_is_left_alone(
-    start_worker: StartWorker, redis_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    start_worker: StartWorker,
+    celery_app: Celery,
+    redis_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """That worker would take the demo's requests, and the figures would be its own."""
     monkeypatch.setenv("REDIS_URL", redis_url)
     start_worker()
-    while not worker_answers(redis_url):
-        pass  # it listens from the first turn of its loop on
+    wait_until_it_listens(celery_app)
     monkeypatch.setattr("cli.presence.ANSWER_SECONDS", 30)
     with pytest.raises(RunFailed, match="a worker is at REDIS_URL already"):
         redis_for_demo(tmp_path).__enter__()

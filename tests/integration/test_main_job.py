@@ -54,7 +54,7 @@ def test_three_producers_one_worker(
     with a word error rate within one point of faster-whisper's own, one by one."""
     plan = make_plan(speech(), PRODUCERS * SEGMENTS_EACH, "job")
     assert {planned.language for planned in plan} == {"de", "en", "es"}
-    worker = start_worker(engine="faster-whisper", model="demo", min_batch_size=8, max_batch_wait_ms=2_000)
+    worker = start_worker(engine="faster-whisper", model="demo", min_batch_size=8)
     submit_from_processes(plan, redis_url, tmp_path)
     transcripts = [client.result(planned.request_id, timeout=WAIT) for planned in plan]
     worker.stop()

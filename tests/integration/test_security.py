@@ -38,7 +38,7 @@ from protocol.request import MAX_INLINE_BYTES, Encoding, Payload, Priority, Requ
 from protocol.routing import QUEUE
 from protocol.transcript import Segment, Transcript, Word
 from protocol.wire import decode_request
-from tests.integration.conftest import StartWorker
+from tests.integration.conftest import StartWorker, wait_until_it_listens
 from tests.integration.servers import worker_on
 from workers.engine.base import Heard, Row
 from workers.engine.progress import Progress
@@ -299,12 +299,11 @@ def test_an_id_forges_no_line_of_the_log(
 ) -> None:
     """Ends of lines and escape sequences in what others send arrive escaped, if at all."""
     worker = start_worker(log_level="debug")
+    wait_until_it_listens(celery_app)
     for forged in ("x\n2026-01-01 CRITICAL forged", "x\r\x1b[2Kforged"):
         for changed in (headers(id=forged), headers(task=forged), headers(eta=forged), headers(lang=forged)):
             redis_client.lpush(QUEUE, json.dumps(envelope(headers=changed)))
-        # Celery logs such an id as it comes; a worker hears of it from the first turn of its loop on.
-        while not celery_app.control.revoke(forged, reply=True, timeout=1, limit=1):
-            pass
+        celery_app.control.revoke(forged)  # Celery logs such an id as it comes
     assert client.submit(noise(1), priority="bulk").result(WAIT).text
     worker.wait_for_line(r"revoked: x\\r", WAIT)
     log = (tmp_path / "w.log").read_bytes().decode()

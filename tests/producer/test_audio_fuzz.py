@@ -96,7 +96,7 @@ def check(file: bytes) -> None:
     assert MIN_SAMPLES <= len(audio.samples) <= MAX_SAMPLES
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(which=st.integers(0, 8), applied=st.lists(changes, min_size=1, max_size=6))
 def test_damaged_files_are_read_or_refused(files: list[bytes], which: int, applied: list[Change]) -> None:
     """Flipped bits, cuts, splices and lies in headers raise nothing but `RequestError`."""
@@ -106,14 +106,14 @@ def test_damaged_files_are_read_or_refused(files: list[bytes], which: int, appli
     check(file)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(magic=st.sampled_from(MAGIC), rest=st.binary(max_size=400))
 def test_invented_files_are_read_or_refused(magic: bytes, rest: bytes) -> None:
     """Bytes that begin like sound raise nothing but `RequestError`."""
     check(magic + rest)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     stored=st.sampled_from([(1, 8, "u1"), (1, 16, "<i2"), (1, 32, "<i4"), (3, 32, "<f4"), (3, 64, "<f8")]),
     channels=st.integers(1, 8),
@@ -135,7 +135,7 @@ def test_wav_is_what_libav_takes_it_for(
     np.testing.assert_allclose(mix(parse(file).samples()), theirs, rtol=0, atol=1 / 65_536)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(which=st.integers(3, 8), applied=st.lists(changes, min_size=1, max_size=6))
 def test_what_cannot_be_read_leaves_the_next_file_alone(
     files: list[bytes], which: int, applied: list[Change]

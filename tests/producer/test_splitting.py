@@ -112,7 +112,7 @@ def test_a_segment_is_never_too_short_to_be_submitted() -> None:
 _SOUND = st.lists(st.integers(0, 80), max_size=8).map(lambda lengths: frames(*lengths))
 
 
-@settings(max_examples=60, deadline=None)  # a busy machine proves nothing
+@settings(max_examples=60)
 @given(sound=_SOUND, tail=st.integers(0, FRAME - 1), longest=st.integers(31, 300))
 def test_no_speech_is_left_out_and_none_is_in_two_segments(sound: Samples, tail: int, longest: int) -> None:
     """Whatever the recording: in order, apart, not too long, and all that is not a pause is inside."""
@@ -128,7 +128,7 @@ def test_no_speech_is_left_out_and_none_is_in_two_segments(sound: Samples, tail:
     assert inside[sound != PAUSE].all()
 
 
-@settings(max_examples=60, deadline=None)  # a busy machine proves nothing
+@settings(max_examples=60)
 @given(sound=_SOUND, piece=st.integers(500, 60_000))
 def test_the_cuts_do_not_depend_on_the_pieces(sound: Samples, piece: int) -> None:
     """The same recording is cut the same way however it is read: its parts keep their ids."""

@@ -220,7 +220,7 @@ def test_what_cannot_be_written_is_refused(wrong: dict[str, Any]) -> None:
 times = st.floats(-10, 1e5) | st.sampled_from([math.nan, math.inf, -math.inf])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(times, times, st.text(st.characters(exclude_categories=["Cs"]), max_size=40)), max_size=6

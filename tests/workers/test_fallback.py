@@ -109,7 +109,7 @@ def in_turn(vocabulary: Vocabulary, results: list[Result], options: Options) -> 
     raise AssertionError("a row may not be heard more often than there are temperatures")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(said=st.lists(attempts, min_size=3, max_size=3), gates=st.fixed_dictionaries(thresholds))
 def test_the_same_attempt_stands_as_alone(
     vocabulary: Vocabulary, said: list[tuple[list[str], float, float]], gates: dict[str, float | None]

@@ -47,7 +47,7 @@ def test_features_are_those_of_faster_whisper(name: str, n_mels: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(["noise", "tone", "two tones", "sweep", "clicks", "silence, then sound"]),
     n_samples=st.integers(MIN_SAMPLES, 48_000),

@@ -42,14 +42,14 @@ def check(content: bytes, encoding: Encoding, samples: int) -> None:
 lengths = st.one_of(st.just(16_000), st.integers(MIN_SAMPLES, MAX_SAMPLES))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(places=damages, cut=st.integers(0, len(FLAC)), samples=lengths)
 def test_damaged_flac_is_decoded_or_refused(places: list[tuple[int, bytes]], cut: int, samples: int) -> None:
     """Flipped, overwritten and cut files raise nothing but `RequestError`."""
     check(damaged(places, cut), Encoding.FLAC, samples)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(content=st.binary(max_size=4_000), encoding=st.sampled_from(Encoding), samples=lengths)
 @example(content=bytes(32_000), encoding=Encoding.PCM, samples=16_000)
 @example(content=flac_of_silence(36_000), encoding=Encoding.FLAC, samples=MAX_SAMPLES)

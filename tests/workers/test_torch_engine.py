@@ -245,6 +245,8 @@ def test_weights_in_transformers_format_are_the_same_model(
     folder = in_transformers_format(tmp_path)
     features = np.random.default_rng(1).normal(0, 1, (1, 80, 200)).astype(np.float32)
     loaded = load_whisper(str(folder), device="cpu")
+    stored = read_weights(demo.model_path()).tensors
+    assert all(torch.equal(values, stored[name]) for name, values in read_weights(folder).tensors.items())
     torch.testing.assert_close(loaded.encode(features), own.encode(features))  # the last bits are the CPU's
     assert loaded.model.is_multilingual
     first, *_ = loaded.model.detect_language(loaded.encode(features))

@@ -48,7 +48,7 @@ def test_features_of_a_batch_are_those_of_faster_whisper(n_mels: int) -> None:
         np.testing.assert_allclose(features, expected, rtol=0, atol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     kind=st.sampled_from(["noise", "tone", "two tones", "sweep", "clicks", "silence, then sound"]),
     n_samples=st.integers(MIN_SAMPLES, 48_000),
@@ -62,7 +62,7 @@ def test_no_sound_makes_a_difference(kind: str, n_samples: int, decibels: float,
     np.testing.assert_allclose(ours(sound)[0], THEIRS(sound), rtol=0, atol=TOLERANCE)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     lengths=st.lists(st.integers(MIN_SAMPLES, 24_000), min_size=1, max_size=6),
     most_frames=st.integers(1, 400),

@@ -66,6 +66,7 @@ class FasterWhisperEngine:
     """The seam over `faster_whisper.WhisperModel`; `load` comes before all else."""
 
     _load_model: Callable[..., WhisperModel] = staticmethod(partial(load_model, side_by_side=True))
+    _chosen_device: Callable[[str], str] = staticmethod(chosen_device)
 
     def __init__(
         self,
@@ -97,7 +98,7 @@ class FasterWhisperEngine:
         Raises:
             EngineError: `MODEL_UNAVAILABLE`, with the model and the reason.
         """
-        if chosen_device(self._device) == "cpu":
+        if self._chosen_device(self._device) == "cpu":
             memory.keep()
         self._whisper = self._load()
         self._lanes = Lanes(self._whisper.model.num_workers)

@@ -30,13 +30,14 @@ from workers.engine.faster_whisper import (
 )
 from workers.engine.listener import Listener
 from workers.engine.torch.features import TorchLogMel
-from workers.engine.torch.loading import load_whisper
+from workers.engine.torch.loading import chosen_device, load_whisper
 
 
 class TorchWhisperEngine(FasterWhisperEngine):
     """The seam over `TorchWhisper`; `load` comes before all else."""
 
     _load_model = staticmethod(load_whisper)
+    _chosen_device = staticmethod(chosen_device)
 
     def __init__(
         self,
