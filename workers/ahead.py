@@ -87,7 +87,7 @@ class Ahead:
 
     def tell_held(self, engine: EngineProcess) -> None:
         """The next batch has been claimed: tell of it, if this one is too short for a look behind it."""
-        if self._most and not self._has_looked:
+        if not self._has_looked:
             with suppress(ProcessLost):
                 self._tell(engine, self._orders_held())
 

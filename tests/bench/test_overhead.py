@@ -80,6 +80,15 @@ def test_a_drain_is_counted_once_it_is_through(
     assert redis_client.dbsize() == 0
 
 
+def test_who_is_through_when_counting_begins_was_too_fast(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be counted: more messages are asked for, instead of dividing by none."""
+    monkeypatch.setattr("bench.overhead._stored", lambda _, request_ids: len(request_ids))
+    with pytest.raises(TooFew, match="320 messages are too few"):
+        drain(ours(), redis_url, tmp_path / "worker.log", 320)
+
+
 def test_a_worker_that_ends_is_not_waited_for(
     redis_url: str, redis_client: redis.Redis, tmp_path: Path
 ) -> None:

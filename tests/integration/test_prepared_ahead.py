@@ -123,4 +123,4 @@ def test_behind_a_short_batch_the_next_is_prepared_as_well(
     audios = [noise(seed) for seed in range(200)]
     tickets = client.submit_many(audios)
     assert [ticket.result(WAIT).text for ticket in tickets] == [heard_in(audio) for audio in audios]
-    assert figures(worker)["segue_prepared_ahead_total"] > 0  # most, on a quiet machine
+    assert figures(worker)["segue_prepared_ahead_total"] >= 20  # most, on a quiet machine

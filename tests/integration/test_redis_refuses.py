@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 import redis
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
 
 from bench.hardened import survives_full_disk
 from cli.leash import Leashed
 from cli.local_redis import LocalRedis
 from producer import Client
 from tests.integration.outage import WAIT, Crew, all_right, crew_on, hold, submit
+from workers.transport.channel import Channel
+from workers.transport.claims import Claims
 
 #: How long Redis refuses after it has been noticed, in seconds: at least four attempts of everything that is
 #: tried again, so some twenty in each worker.
@@ -174,7 +178,25 @@ def test_a_worker_that_is_locked_out_says_so_in_a_line(alone: LocalRedis, tmp_pa
         mend = new_password(admin)
         try:
             worker.wait_for_line("refuses this worker's user or password", WAIT)
+            hold(REFUSAL)
         finally:
             mend()
         worker.wait_for_line(r"(?s)(Connected to.*){2}", WAIT)
     assert "Traceback" not in worker.log.read_text("utf-8", "replace")
+
+
+def test_a_channel_closes_though_redis_refuses(alone: LocalRedis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Celery closes one of those of remote control while its worker is locked out."""
+    with (
+        redis.Redis.from_url(alone.url, single_connection_client=True) as admin,
+        Connection(alone.url, transport="workers.transport.channel:Transport") as connection,
+    ):
+        monkeypatch.setattr(Channel, "claims", Claims(admin), raising=False)
+        opened = connection.channel()
+        Queue("replies", Exchange("replies", type="fanout"), channel=opened, auto_delete=True).declare()
+        mend = new_password(admin)
+        try:
+            opened.close()
+        finally:
+            mend()
+        assert opened.closed
