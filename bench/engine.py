@@ -133,10 +133,9 @@ def measure(count: int, rounds: int, say: Callable[[str], object]) -> Measured:
 
 def features(theirs: Apart, ours: Apart, rounds: int, say: Callable[[str], object]) -> Features:
     """Those of 30 s, by each maker in turn; more often than the rest, for they are soon made."""
-    interleaved(makers(theirs, ours, 1), 1, say=lambda which: say(f"warming up, features by {which}"))
-    return interleaved(
-        makers(theirs, ours), 3 * rounds, say=lambda which: say(f"{which}, features"), pause=SPIN_SECONDS
-    )
+    ready = makers(theirs, ours)
+    interleaved(ready, 1, say=lambda which: say(f"warming up, features by {which}"))  # threads and memory too
+    return interleaved(ready, 3 * rounds, say=lambda which: say(f"{which}, features"), pause=SPIN_SECONDS)
 
 
 def transcribed(way: Way, count: int, cpu_threads: int) -> Texts:

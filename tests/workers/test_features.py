@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.request import MAX_SAMPLES, MIN_SAMPLES
 from workers import demo
 from workers.engine.base import Samples
-from workers.engine.features import FRAMES_AT_ONCE, LogMel, filters_of
+from workers.engine.features import FRAMES_A_PRODUCT, LogMel, filters_of
 
 #: What the transcripts are promised to be equal with.
 TOLERANCE = 1e-4
@@ -89,7 +89,7 @@ def test_the_samples_are_left_as_they_were() -> None:
 def test_no_product_is_large_enough_for_threads_of_openblas(n_mels: int) -> None:
     """262 144 multiplications are computed by the thread that asks (`interface/gemm.c`)."""
     filters = filters_of(FeatureExtractor(feature_size=n_mels).mel_filters)
-    assert max(some.weights.size for some in filters) * FRAMES_AT_ONCE <= 4 * 65_536
+    assert max(some.weights.size for some in filters) * FRAMES_A_PRODUCT <= 4 * 65_536
 
 
 def test_threads_compute_beside_each_other() -> None:
