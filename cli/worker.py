@@ -26,7 +26,8 @@ def worker(
     ] = None,
     redis_url: Annotated[str | None, typer.Option(help="Where Redis is.", metavar="URL")] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What transcribes: faster-whisper, torch or fake.", metavar="NAME")
+        str | None,
+        typer.Option(help="faster-whisper, torch or fake; or module:Class, your own.", metavar="NAME"),
     ] = None,
     model: Annotated[
         str | None,

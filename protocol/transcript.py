@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from protocol.formats import OutputFormat
@@ -119,6 +119,8 @@ class Transcript:
     """How many turns of its conversation had left text for its prompt when it was heard."""
     metadata: Mapping[str, str] | None = field(default=None, hash=False)
     """The caller's own notes, as they were submitted with it."""
+    data: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
+    """Whatever else an engine of the operator's own has said of it, such as an embedding; None from ours."""
 
     @property
     def words(self) -> tuple[Word, ...] | None:

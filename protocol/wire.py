@@ -110,12 +110,13 @@ def conversation_of(kwargs: object) -> str | None:
 
 
 def encode_transcript(transcript: Transcript) -> dict[str, Any]:
-    """The task's return value; it has `turns_before` and `metadata` only where there are any."""
+    """The task's return value; it has `turns_before`, `metadata` and `data` only where there are any."""
     encoded = _values(transcript)
     if not transcript.turns_before:
         del encoded["turns_before"]
-    if transcript.metadata is None:
-        del encoded["metadata"]
+    for name in ("metadata", "data"):
+        if encoded[name] is None:
+            del encoded[name]
     encoded["segments"] = [encode_segment(segment) for segment in transcript.segments]
     encoded["timings"] = None if transcript.timings is None else encode_timings(transcript.timings)
     return {"v": VERSION, **encoded}

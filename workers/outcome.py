@@ -36,9 +36,10 @@ class Encoded(Mapping[str, Any]):
     def __repr__(self) -> str:
         """What Flower shows as the result: where the request ran, never what was said."""
         receipt = self["timings"]
+        language = f"{self['language']}, " if self["language"] else ""
         return (
-            f"{len(self['text'])} characters, {self['language']},"
-            f" batch {receipt['batch_id']} ({receipt['batch_position'] + 1} of {receipt['batch_size']})"
+            f"{len(self['text'])} characters, {language}"
+            f"batch {receipt['batch_id']} ({receipt['batch_position'] + 1} of {receipt['batch_size']})"
         )
 
 

@@ -53,4 +53,5 @@ def _transcript(request: Request, heard: Heard, turns_before: int, model: str) -
         warnings=heard.warnings,
         turns_before=turns_before,
         metadata=request.metadata,
+        data=heard.data,
     )

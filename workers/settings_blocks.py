@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
@@ -23,9 +24,22 @@ from workers.settings_names import expected
 
 Seconds = Annotated[float, "seconds"]
 Milliseconds = Annotated[float, "milliseconds", Field(ge=0, le=60_000)]
-Engine = Literal["faster-whisper", "torch", "fake"]
 Device = Literal["auto", "cpu", "cuda"]
 AudioContext = Literal["auto", "full", "bucketed"]
+
+#: The packaged engines, and what names one of the operator's own, as Python's entry points do.
+ENGINES = ("faster-whisper", "torch", "fake")
+OWN_ENGINE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+ENGINE_NAME = f"one of {', '.join(ENGINES)}, or module:Class for one of your own"
+
+
+def _is_an_engine(name: str) -> str:
+    if name not in ENGINES and not OWN_ENGINE.fullmatch(name):
+        raise ValueError(ENGINE_NAME)
+    return name
+
+
+Engine = Annotated[str, ENGINE_NAME, AfterValidator(_is_an_engine)]
 
 #: The names CTranslate2 gives its types, and the two by which it chooses itself.
 ComputeType = Literal[

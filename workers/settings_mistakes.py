@@ -45,7 +45,7 @@ def _in_models(detail: Any, path: tuple[str, ...]) -> str:
         return f"is {_shown(path, detail['input'])}: expected a model, or a block of {', '.join(fields)}"
     is_there = detail["type"] != "missing"
     what = _shown(path, detail["input"]) if is_there else "missing"
-    return f"is {what}: {_expecting(expected(fields[path[1]]))}"
+    return f"is {what}: {_expecting(_own_words(detail) or expected(fields[path[1]]))}"
 
 
 def _own_words(detail: Any) -> str:

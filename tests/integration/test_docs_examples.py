@@ -27,6 +27,7 @@ from workers.demo import Clip, speech
 OWN_TESTS = {
     "docs/messages.md": "tests/integration/test_docs_examples.py",
     "docs/predecessor.md": "tests/integration/test_predecessor.py",
+    "docs/how-to/own-engine.md": "tests/integration/test_own_engine.py",
 }
 
 #: Sound files that readers of any page have at hand: sentences of the packaged speech that the demo model

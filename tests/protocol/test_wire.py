@@ -97,8 +97,15 @@ def test_transcript_round_trip() -> None:
         timings=timings,
         turns_before=3,
         metadata={"call": "7"},
+        data={"embedding": [0.25, -1.0]},
     )
     assert decode_transcript(encode_transcript(transcript)) == transcript
+
+
+def test_what_there_is_not_is_not_sent() -> None:
+    """Notes, turns and data go only with the transcripts that have them: old clients read the others."""
+    plain = Transcript(request_id="a", text="", language="", language_probability=0.0, duration=1.0)
+    assert not {"metadata", "turns_before", "data"} & encode_transcript(plain).keys()
 
 
 @pytest.mark.parametrize(

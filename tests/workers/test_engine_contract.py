@@ -16,6 +16,7 @@ from workers.engine.base import Engine, Heard, Outcome, Samples
 from workers.engine.context import Wish
 from workers.engine.fake import FakeEngine
 from workers.engine.faster_whisper import FasterWhisperEngine
+from workers.engine.own import OwnEngine
 
 GREEDY = Options(beam_size=1)
 
@@ -47,6 +48,10 @@ def torch(context: Wish, *, features_there: bool = False) -> Engine:
 #: By name: the engine, and options for which it refuses a row. The demo model has no French.
 SUBJECTS: dict[str, tuple[Callable[[], Engine], Options]] = {
     "fake": (FakeEngine, Options(beam_size=1, initial_prompt="refuse")),
+    "the operator's own": (
+        partial(OwnEngine, "tests.workers.own_engines:Plain", "m", device="cpu"),
+        Options(beam_size=1, initial_prompt="refuse"),
+    ),
     "full context": (partial(faster_whisper, "full"), Options(beam_size=1, language="fr")),
     "bucketed context": (partial(faster_whisper, "bucketed"), Options(beam_size=1, language="fr")),
     "torch, bucketed context": (partial(torch, "bucketed"), Options(beam_size=1, language="fr")),

@@ -26,3 +26,4 @@ def test_a_transcript_goes_into_messages_whole() -> None:
 def test_a_transcript_shows_where_it_ran_and_no_text() -> None:
     """What Celery writes into events, logs and headers is that, and nothing that was said."""
     assert saferepr((Encoded(PLAIN),)) == "(8 characters, en, batch w/7 (2 of 8),)"
+    assert repr(Encoded({**PLAIN, "language": ""})) == "8 characters, batch w/7 (2 of 8)"

@@ -225,7 +225,25 @@ class TestLimits:
         for choice in CHOICES[flag]:
             assert value_of(read(**one(flag, choice)), flag) == choice
         (mistake,) = mistakes(**one(flag, "other"))
-        assert mistake.endswith("expected one of " + ", ".join(CHOICES[flag]))
+        others = ", or module:Class for one of your own" if flag == "engine" else ""
+        assert mistake.endswith("expected one of " + ", ".join(CHOICES[flag]) + others)
+
+    @pytest.mark.parametrize("name", ["embedder:Embedder", "a.b_c.d1:E_2", "größe:Maß"])
+    def test_an_engine_of_ones_own_is_named_as_entry_points_are(self, name: str) -> None:
+        """By module and class, for the worker or for one of its models."""
+        assert read(engine=name).engine == name
+        models = {"one": {"model": "m", "engine": name}, "other": "n"}
+        assert {one.engine for one in read(models=models).catalogue.values()} == {name, "faster-whisper"}
+
+    @pytest.mark.parametrize(
+        "name", ["embedder", "embedder:", ":E", "1a:B", "a:b:c", "a b:C", "a:b.c", "/a:B", ""]
+    )
+    def test_other_names_of_engines_are_refused(self, name: str) -> None:
+        """Likewise, and both say what there is."""
+        (mistake,) = mistakes(engine=name)
+        (of_model,) = mistakes(models={"one": {"model": "m", "engine": name}})
+        assert f"engine is {name!r}: expected one of faster-whisper" in mistake
+        assert f"models.one.engine is {name!r}: expected one of faster-whisper" in of_model
 
     @pytest.mark.parametrize("flag", SWITCHES)
     def test_switches_are_true_or_false(self, flag: str) -> None:

@@ -46,11 +46,13 @@ class Heard:
     """What the engine heard in one row."""
 
     text: str = field(repr=False)
-    language: str
-    language_probability: float
+    language: str = ""
+    language_probability: float = 0.0
     segments: tuple[Segment, ...] = field(default=(), repr=False)
     no_speech: bool = False
     warnings: tuple[str, ...] = ()
+    data: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Whatever else there is to say of it, such as an embedding: JSON-able."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,8 @@ Outcome = Heard | Again | TranscriptionError
 class Engine(Protocol):
     """What turns a batch into outcomes. Used from one thread of one process.
 
-    The same contract tests (`tests/workers/test_engine_contract.py`) hold for every engine.
+    The same contract tests (`tests/workers/test_engine_contract.py`) hold for every engine. What has a body
+    here may be inherited.
     """
 
     model: str
@@ -84,18 +87,18 @@ class Engine(Protocol):
 
     def unload(self) -> None:
         """Give back the memory of the weights; nothing is run after it, unless `load` comes first."""
-        ...
+        return
 
     def prepare(self, samples: Samples, options: Options) -> Row:
         """Do for one audio segment whatever does not need the rest of its batch.
 
         Called beside `run` and `prepare_all` too, from another thread.
         """
-        ...
+        return Row(samples=samples, options=options)
 
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
         """`prepare` each, in order; with nothing else to do until all are ready."""
-        ...
+        return [self.prepare(samples, options) for samples, options in asked]
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order; all rows share one `compatibility_key`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from protocol.errors import EngineError
 from workers.engine.base import Engine
 from workers.engine.fake import FakeEngine
+from workers.engine.own import OwnEngine
 from workers.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,6 +26,14 @@ def make_engine(settings: Settings) -> Engine:
             per_second=cost.per_audio_second_ms / 1000,
             per_longest=cost.per_longest_second_ms / 1000,
             prepare=cost.prepare_per_row_ms / 1000,
+        )
+    if ":" in settings.engine:
+        return OwnEngine(
+            settings.engine,
+            settings.model,
+            device=settings.device,
+            compute_type=settings.compute_type,
+            cpu_threads=settings.cpu_threads or os.cpu_count() or 1,
         )
     return whisper_engine(settings.engine)(
         settings.model,
