@@ -82,6 +82,21 @@ def test_a_row_that_cannot_be_prepared_is_refused_alone(wish: str, message: str)
         engine.prepare(SAMPLES, Options(hotwords=wish))
 
 
+def test_a_batch_of_refused_rows_is_no_call() -> None:
+    """Nobody has to write a `run` that takes no rows."""
+
+    class Strict(own_engines.Clumsy):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            assert rows
+            return super().run(rows)
+
+    engine = OwnEngine("a:b", "m")
+    engine._engine = Strict("m")
+    assert engine.run([]) == []
+    [refused] = engine.run(engine.prepare_all([(SAMPLES, Options(hotwords="unprepared"))]))
+    assert isinstance(refused, EngineError)
+
+
 def test_rows_that_got_lost_are_prepared_one_by_one() -> None:
     """Whatever its `prepare_all` does, no row is given to another request."""
     assert len(run(loaded("Clumsy", "loses rows"), None, None)) == 2
