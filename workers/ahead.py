@@ -17,6 +17,7 @@ from batching.item import Item
 from protocol.request import Request
 from protocol.wire import encode_request
 from workers.engine_process import EngineProcess, ProcessLost
+from workers.later import CallLater, cancel
 from workers.run import Work
 from workers.transport.claims import Shown
 from workers.waiting import has_missed, item_of
@@ -56,7 +57,7 @@ class Ahead:
     """Looks ahead during each batch. On the event loop's thread."""
 
     def __init__(
-        self, most: int, *, look: Look, read: Read, held: Held, now: Now, call_later: Callable[..., Any]
+        self, most: int, *, look: Look, read: Read, held: Held, now: Now, call_later: CallLater
     ) -> None:
         """`most` is how many requests are looked ahead at; 0 looks at none."""
         self._most = most
@@ -82,8 +83,7 @@ class Ahead:
 
     def end(self) -> None:
         """The batch has ended; whatever has been told holds until the next list."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        cancel(self._alarm)
 
     def tell_held(self, engine: EngineProcess) -> None:
         """The next batch has been claimed: tell of it, if this one is too short for a look behind it."""

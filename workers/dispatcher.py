@@ -22,9 +22,12 @@ from protocol.errors import EngineError, RequestError
 from protocol.request import Request
 from workers.ahead import Ahead
 from workers.batch_events import BatchEvents
+from workers.budget import Budget
 from workers.choosing import Choosing
+from workers.early import Early
 from workers.engine_process import EngineProcess, ProcessLost
 from workers.gate import Gate
+from workers.later import cancel
 from workers.learning import Learning
 from workers.metrics import Metrics
 from workers.outcome import Outcome
@@ -42,21 +45,11 @@ from workers.writer import Writer
 
 log = logging.getLogger(__name__)
 
-
 #: Pause before Redis is asked again who of a batch may run, in seconds.
 AGAIN_SECONDS = 0.2
 
 #: How long a stopping worker waits before it looks whether it shall hurry, in seconds.
 HURRY_SECONDS = 0.1
-
-#: How long before a batch will probably end its worker claims the next, in seconds: what Celery takes to
-#: receive some fifty messages. Earlier would bind what is more urgent in the end out of its turn. A batch
-#: that takes less than twice as long is half over by then.
-CLAIM_SECONDS = 0.02
-
-#: The shortest batch during which the next is claimed, in seconds: a claim would not be done before a shorter
-#: one ends.
-CLAIMABLE_SECONDS = 0.005
 
 
 class Dispatcher:
@@ -91,13 +84,11 @@ class Dispatcher:
         self._starts_soon = False
         self._hurried = False
         self._window_alarm: Any = None
-        self._budget_alarm: Any = None
-        self._claim_alarm: Any = None
-        self._claims_early = False
+        self._early = Early(self._claim_early, self._call_later)
         self._holds = False
         self._pauses = False
         self._trouble = Trouble(log, "could not start a batch")
-        self._loading: str | None = None
+        self.budget = Budget(settings, self._call_later)
 
     def use_loop(self, hub: Hub) -> None:
         """Use `hub` for timers from now on."""
@@ -120,7 +111,7 @@ class Dispatcher:
         But for the moment before it ends, when it takes what nobody else is free to run.
         """
         is_busy = self._running is not None
-        if self._engine is None or (is_busy and not self._claims_early) or self._writer.is_behind:
+        if self._engine is None or (is_busy and not self._early.is_now) or self._writer.is_behind:
             return Wanted()
         share = Share(least=0 if is_busy else self._waiting.least, busy=self._learning.batch_seconds)
         room, urgent = self._waiting.room, self._waiting.urgent_room
@@ -177,18 +168,6 @@ class Dispatcher:
         self._end(run, report, outcomes)
         self._study(run, report, now)
 
-    def on_loading(self, model: str) -> None:
-        """The batch that runs waits for its model: loading it has a budget of its own."""
-        log.info("model %s is loaded now", model)
-        self._loading = model
-        self._allow(self._settings.load_timeout)
-
-    def on_loaded(self, model: str, seconds: float) -> None:
-        """The model is there, and the batch begins."""
-        log.info("model %s loaded in %.1f s", model, seconds)
-        self._loading = None
-        self._allow(self._settings.batch_timeout)
-
     def on_engine_lost(self, how: str) -> None:
         """The engine process is gone: its batch runs again, each member alone, and not for ever.
 
@@ -196,7 +175,7 @@ class Dispatcher:
         engine is there all that waits belongs to whoever is free.
         """
         self._engine = None
-        loading = self._loading
+        loading = self.budget.loading
         run = self._free_engine()
         log.error("%s%s", how, f" while it ran batch {run.number}" if run else "")
         if run is not None:
@@ -283,26 +262,24 @@ class Dispatcher:
         except ProcessLost as lost:
             self.on_engine_lost(str(lost))
             return
-        self._allow(self._settings.batch_timeout)
+        self.budget.begin(engine, run.number)
         run.accepted_by(engine.pid)
         self.batches.started(run)
         seconds = self._learning.expected(batch)
         self._ahead.begin(engine, seconds)
-        if self._settings.prepare_ahead and seconds is not None and seconds > CLAIMABLE_SECONDS:
-            ahead = min(CLAIM_SECONDS, seconds / 2)
-            self._claim_alarm = self._call_later(seconds - ahead, self._claim_early, engine, ahead)
+        if self._settings.prepare_ahead:
+            self._early.begin(seconds)
 
     def _go_on(self) -> None:
         self._pauses = False
         self.start_if_due()
 
-    def _claim_early(self, engine: EngineProcess, ahead: float) -> None:
+    def _claim_early(self, ahead: float) -> None:
         """The batch will end in `ahead` seconds: receive the next meanwhile, and choose its members."""
-        self._claims_early = True
         self._fetch()
-        self._claims_early = False
         self._waiting.plan(self.clock.now() + ahead)
-        self._ahead.tell_held(engine)
+        if self._engine is not None:
+            self._ahead.tell_held(self._engine)
 
     def _look(self, count: int) -> Sequence[Shown]:
         """What waits on the lanes; with kombu's own transport that comes by itself, two batches of it."""
@@ -311,7 +288,7 @@ class Dispatcher:
         return self._backend.claims.look(count, batch=self._waiting.cap.size)
 
     def _wake_when_due(self) -> None:
-        _cancel(self._window_alarm)
+        cancel(self._window_alarm)
         wake_at = self._waiting.wake_at()
         if wake_at is not None:
             self._window_alarm = self._call_later(max(0.0, wake_at - self.clock.now()), self.start_if_due)
@@ -319,27 +296,11 @@ class Dispatcher:
     # … and how it ends.
 
     def _free_engine(self) -> Run | None:
-        _cancel(self._budget_alarm)
-        _cancel(self._claim_alarm)
+        self.budget.end()
+        self._early.end()
         self._ahead.end()
-        run, self._running, self._loading = self._running, None, None
+        run, self._running = self._running, None
         return run
-
-    def _allow(self, seconds: float) -> None:
-        """Let what runs take `seconds` from now on."""
-        _cancel(self._budget_alarm)
-        if self._running is not None:
-            number = self._running.number
-            self._budget_alarm = self._call_later(seconds, self._end_hanging, number, seconds)
-
-    def _end_hanging(self, number: int, seconds: float) -> None:
-        """By its number: the timer remembers its arguments until its time, even if it is cancelled."""
-        run, engine = self._running, self._engine
-        if run is None or run.number != number or engine is None or engine.has_report():
-            return
-        what = f"loading model {self._loading}" if self._loading else "running"
-        log.error("batch %d is still %s after %.0f s", number, what, seconds)
-        engine.kill()
 
     def _end_without_model(self, run: Run, model: str, how: str) -> None:
         error = EngineError(f"model {model!r} could not be loaded: the {how}", "MODEL_UNAVAILABLE")
@@ -391,8 +352,3 @@ class Dispatcher:
 
 def _nothing() -> None:
     """What fetches when kombu's own transport delivers by itself."""
-
-
-def _cancel(alarm: Any) -> None:
-    if alarm is not None:
-        alarm.cancel()

@@ -224,9 +224,9 @@ class EnginePool(BasePool):  # type: ignore[misc]
         elif "failed" in report:
             log.error("%s", report["failed"])
         elif "loading" in report:
-            self.dispatcher.on_loading(report["loading"])
+            self.dispatcher.budget.load(report["loading"])
         elif "loaded" in report:
-            self.dispatcher.on_loaded(report["loaded"], report["seconds"])
+            self.dispatcher.budget.loaded(report["loaded"], report["seconds"])
         else:
             self.dispatcher.on_report(report)
 

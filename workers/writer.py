@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
 from typing import Any
 
 import redis
 
+from workers.later import CallLater, cancel
 from workers.result_backend import BatchedBackend
 from workers.transport.claims import LeaseLost
 from workers.trouble import Trouble
@@ -18,9 +18,6 @@ log = logging.getLogger(__name__)
 
 #: Pause before results that Redis did not take are written again, in seconds.
 AGAIN_SECONDS = 0.5
-
-CallLater = Callable[..., Any]
-"""Of the event loop: seconds, what to call, its arguments."""
 
 
 class Writer:
@@ -64,6 +61,5 @@ class Writer:
 
     def _try_later(self) -> None:
         """One alarm for all that is kept, or each failure would double them."""
-        if self._alarm is not None:
-            self._alarm.cancel()
+        cancel(self._alarm)
         self._alarm = self._call_later(AGAIN_SECONDS, self.write_again)
