@@ -37,8 +37,8 @@ from workers.result_backend import BatchedBackend
 from workers.run import Run, Work
 from workers.settings import Settings
 from workers.settle import settle
-from workers.transport.channel import Wanted
 from workers.transport.claims import Share, Shown
+from workers.transport.wanted import Wanted
 from workers.trouble import Trouble
 from workers.waiting import Waiting
 from workers.writer import Writer

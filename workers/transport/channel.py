@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,14 +18,14 @@ from celery.worker.state import maybe_shutdown
 from kombu.asynchronous import Hub
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as stock
-from kombu.transport.virtual import QoS as VirtualQoS
 
 from protocol.fast_json import dumps, loads
 from protocol.routing import QUEUE
 from workers import sentinel
 from workers.transport.bell import Bell
-from workers.transport.claims import LANES, Claimed, Claims, LeaseLost, Share
-from workers.transport.settlement import Settlement
+from workers.transport.claims import LANES, Claimed, Claims, LeaseLost
+from workers.transport.qos import QoS
+from workers.transport.wanted import Wanted
 from workers.trouble import Trouble
 
 log = logging.getLogger(__name__)
@@ -38,73 +37,6 @@ LOOK_SECONDS = 0.2
 #: Pause between attempts to connect, in seconds. kombu's own grow to half a minute, which is then how long a
 #: worker stands idle after Redis is back.
 CONNECT_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How many more messages a worker could run right now."""
-
-    any: int = 0
-    urgent: int = 0
-    """How many more of the most urgent lane than that."""
-    share: Share | None = None
-    """How much of it is left to others that are free; None leaves nothing."""
-    choose: Callable[[], Sequence[bytes] | None] = lambda: None
-    """Which messages it would run next, of those that wait; None if they may be claimed in order."""
-    is_early: bool = False
-    """Whether the engine is busy yet, so that something more urgent may come before they start."""
-
-    def __bool__(self) -> bool:
-        return self.any + self.urgent > 0
-
-
-class QoS(stock.QoS):
-    """Claimed messages are recorded by the claim and removed by the settlement: kombu keeps nothing of them.
-
-    Channels that do not consume the queue of requests (remote control, events) are as in kombu.
-    """
-
-    def can_consume(self) -> bool:
-        """Whether this worker could run another message."""
-        if self.channel.claims_here:
-            return bool(self.channel.wanted())
-        return bool(super().can_consume())
-
-    def append(self, message: Any, delivery_tag: str) -> None:
-        """Remember a message that was delivered."""
-        if self.channel.claims_here:
-            VirtualQoS.append(self, message, delivery_tag)
-        else:
-            super().append(message, delivery_tag)
-
-    def ack(self, delivery_tag: str) -> None:
-        """Remove one message from the in-flight record; whole batches go through `Claims.settle`."""
-        if not self.channel.claims_here:
-            super().ack(delivery_tag)
-            return
-        with suppress(LeaseLost):
-            self.channel.claims.settle(Settlement(tags=[delivery_tag]))
-        VirtualQoS.ack(self, delivery_tag)
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        """Put a message back to the head of its lane, or keep it on the dead list."""
-        if not self.channel.claims_here:
-            super().reject(delivery_tag, requeue)
-        elif requeue:
-            with suppress(LeaseLost):
-                self.channel.claims.put_back(delivery_tag)
-            VirtualQoS.ack(self, delivery_tag)
-        else:
-            self.channel.claims.bury_tag(delivery_tag)
-            VirtualQoS.ack(self, delivery_tag)
-
-    def restore_visible(self, *_: Any, **__: Any) -> None:
-        """Leases take the place of visibility timeouts."""
-
-    def restore_unacked_once(self, stderr: Any = None) -> None:
-        """A closed channel gives no claim back: the worker lives, and its claims with it."""
-        if not self.channel.claims_here:
-            super().restore_unacked_once(stderr)
 
 
 class Channel(stock.Channel):
