@@ -9,7 +9,8 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.signals import after_setup_logger, worker_ready
 
 from workers.events import SERIALIZER, Events
-from workers.log_lines import one_line, without_contents
+from workers.no_contents import without_contents
+from workers.one_line import one_line
 from workers.redis_connection import connect_app
 from workers.settings import Settings, load_settings
 

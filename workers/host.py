@@ -30,6 +30,7 @@ from workers.engine.base import Engine, Outcome, Row
 from workers.engine.isolation import run_isolated
 from workers.engine.models import Models, Tell
 from workers.engine.spent import Spent
+from workers.one_line import one_line
 from workers.payloads import NOTHING_BEFORE, Fetched, Payloads
 from workers.prepared import Order, Prepared
 from workers.reports import all_failed, encode_outcome
@@ -46,9 +47,7 @@ def main(descriptor: int) -> None:
     _end_with_parent()
     connection = Connection(descriptor)
     settings = Settings.model_validate_json(loads(connection.recv_bytes())["settings"])
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
+    _log_to_stderr(settings.log_level)
     host = Host(settings, tell=lambda news: connection.send_bytes(dumps(news)))
     try:
         ready = host.load()
@@ -180,6 +179,14 @@ def _turns(found: Fetched | TranscriptionError) -> int:
 
 def _orders(batch: dict[str, Any]) -> list[Order]:
     return [(name, kwargs) for name, kwargs, _ in batch["requests"]]
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.addFilter(one_line)
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler]
+    )
 
 
 def _end_with_parent() -> None:

@@ -50,7 +50,7 @@ class Mistaken(Engine):
             case "refused":
                 return RequestError("refused, as asked")
             case "raised":
-                raise KeyError("raised, as asked")
+                raise RuntimeError("raised\\nforged line, as asked")
             case "no outcome":
                 return "a text"
             case "no text":
@@ -82,7 +82,7 @@ def test_what_the_page_shows_works(new_redis: str, tmp_path: Path) -> None:
 MISTAKES = {
     "unprepared": (EngineError, "ValueError: not prepared, as asked"),
     "refused": (RequestError, "refused, as asked"),
-    "raised": (EngineError, "KeyError: 'raised, as asked'"),
+    "raised": (EngineError, "RuntimeError: raised forged line, as asked"),
     "no outcome": (
         EngineError,
         "engine 'mistaken:Mistaken' gave str for an outcome, expected Heard or an error",
@@ -111,6 +111,9 @@ def test_a_mistake_fails_the_request_it_was_made_with(
     for outcome in outcomes[1::2]:
         assert isinstance(outcome, Transcript)
         assert (outcome.data, outcome.model) == ({"samples": 8_000}, "m")
+    lines = (tmp_path / "w.log").read_text("utf-8").splitlines()
+    assert [line for line in lines if "forged line" in line]
+    assert not [line for line in lines if line.startswith("forged")]
 
 
 def test_a_class_that_cannot_be_loaded_keeps_the_worker_from_starting(

@@ -32,7 +32,7 @@ class Least(Engine):
         """Nothing to load."""
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
-        """As many words as rows."""
+        """How many rows there are, and how long each is."""
         return [Heard(text=f"{len(rows)} rows", data={"seconds": row.seconds}) for row in rows]
 
 
@@ -59,9 +59,12 @@ class Clumsy(Least):
         return None if options.hotwords == "no row" else super().prepare(samples, options)  # type: ignore[return-value]
 
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
-        """May lose one."""
+        """May lose one, mix them up, or forget to return."""
         rows = super().prepare_all(asked)
-        return rows[1:] if self.model == "loses rows" else rows
+        if self.model == "forgets":
+            return None  # type: ignore[return-value]
+        kept = rows[1:] if self.model == "loses rows" else rows
+        return kept[::-1] if self.model == "mixes rows up" else kept
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """May give too few, or what nobody asked for."""

@@ -71,10 +71,13 @@ def test_a_model_too_large_for_the_device_is_no_mistake() -> None:
 @pytest.mark.parametrize(
     ("wish", "message"), [("unprepared", "ValueError: not this one"), ("no row", "gave NoneType for a row")]
 )
-def test_a_row_that_cannot_be_prepared_is_refused_alone(wish: str, message: str) -> None:
-    """Rule 2; the others share their call. Ahead of a batch it raises, and nothing is kept of it."""
+def test_a_row_that_cannot_be_prepared_is_refused_alone(
+    wish: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rule 2; the others share their call, and the log has a traceback. Ahead of a batch it raises."""
     engine = loaded("Clumsy")
     first, bad, last = run(engine, None, wish, None)
+    assert len(caplog.records) == 1
     assert [first, last] == [Heard(text="2 rows", data={"seconds": 0.5})] * 2
     assert isinstance(bad, EngineError)
     assert message in bad.message
@@ -97,9 +100,12 @@ def test_a_batch_of_refused_rows_is_no_call() -> None:
     assert isinstance(refused, EngineError)
 
 
-def test_rows_that_got_lost_are_prepared_one_by_one() -> None:
-    """Whatever its `prepare_all` does, no row is given to another request."""
-    assert len(run(loaded("Clumsy", "loses rows"), None, None)) == 2
+@pytest.mark.parametrize("model", ["loses rows", "mixes rows up", "forgets"])
+def test_rows_that_are_not_those_asked_for_are_prepared_one_by_one(model: str) -> None:
+    """Whatever its `prepare_all` does, no request is answered with another's row."""
+    engine = loaded("Clumsy", model)
+    rows = engine.prepare_all([(SAMPLES, Options()), (np.zeros(16_000, np.float32), Options())])
+    assert [row.seconds for row in rows] == [0.5, 1.0]
 
 
 def test_a_batch_with_too_few_outcomes_fails() -> None:
@@ -164,3 +170,21 @@ def test_an_engine_that_does_not_unload_is_let_go() -> None:
     assert "is not loaded" in outcome.message
     engine.load()
     assert run(engine, None) == [Heard(text="1 rows", data={"seconds": 0.5})]
+
+
+def test_a_row_that_breaks_a_call_has_one_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Of the call that it was alone in, not of all that it took to find it."""
+
+    class Breaks(own_engines.Least):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            if any(row.options.hotwords == "break" for row in rows):
+                raise KeyError("broken")
+            return super().run(rows)
+
+    engine = OwnEngine("a:b", "m")
+    engine._engine = Breaks("m")
+    outcomes = run(engine, None, None, "break", None)
+    assert [isinstance(outcome, Heard) for outcome in outcomes] == [True, True, False, True]
+    [record] = caplog.records
+    assert record.exc_info is not None
+    assert isinstance(record.exc_info[1], KeyError)

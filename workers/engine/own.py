@@ -67,6 +67,7 @@ class OwnEngine(Engine):
         except OutOfMemory:
             raise
         except Exception as error:  # whatever somebody else's code raises
+            log.exception("engine %s could not be loaded", self._name)
             reason = as_engine_error(error).message
             raise EngineError(
                 f"engine {self._name!r} cannot be loaded: {reason}", "MODEL_UNAVAILABLE"
@@ -91,17 +92,16 @@ class OwnEngine(Engine):
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
         """All at once as it does; if that fails one by one, and `run` refuses those that raise."""
         try:
-            rows = self._loaded.prepare_all(asked)
+            rows = list(self._loaded.prepare_all(asked))
         except Exception:  # one by one, it is seen whose it is
             rows = []
-        if len(rows) == len(asked) and all(isinstance(row, Row) for row in rows):
-            return rows
-        return [self._row(samples, options) for samples, options in asked]
+        return rows if _are_for(rows, asked) else [self._row(samples, options) for samples, options in asked]
 
     def _row(self, samples: Samples, options: Options) -> Row:
         try:
             return self.prepare(samples, options)
         except Exception as error:  # of this row, whose neighbours have nothing to do with it
+            log.exception("engine %s could not prepare a request", self._name)
             return Row(samples=samples, options=options, features=as_engine_error(error))
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
@@ -112,7 +112,7 @@ class OwnEngine(Engine):
             Exception: anything else of its own.
         """
         prepared = [row for row in rows if not isinstance(row.features, TranscriptionError)]
-        outcomes = self._loaded.run(prepared) if prepared else []
+        outcomes = self._run(prepared) if prepared else []
         if len(outcomes) != len(prepared):
             raise EngineError(f"engine {self._name!r} gave {len(outcomes)} outcomes for {len(prepared)} rows")
         given = iter(outcomes)
@@ -120,6 +120,16 @@ class OwnEngine(Engine):
             row.features if isinstance(row.features, TranscriptionError) else self._checked(next(given))
             for row in rows
         ]
+
+    def _run(self, rows: Sequence[Row]) -> list[Outcome]:
+        try:
+            return list(self._loaded.run(rows))
+        except OutOfMemory:
+            raise
+        except Exception:
+            if len(rows) == 1:  # the guilty one; a larger batch is halved, and runs again
+                log.exception("engine %s could not run a request", self._name)
+            raise
 
     @property
     def _loaded(self) -> Engine:
@@ -139,6 +149,14 @@ class OwnEngine(Engine):
 
     def _mistaken(self, what: str) -> EngineError:
         return EngineError(f"engine {self._name!r} gave {what}")
+
+
+def _are_for(rows: Sequence[object], asked: Sequence[Asked]) -> bool:
+    """Whether each is a row, and that of its place: one in another's would be an answer to somebody else."""
+    if len(rows) != len(asked):
+        return False
+    pairs = zip(rows, asked, strict=True)
+    return all(isinstance(row, Row) and row.samples is samples for row, (samples, _) in pairs)
 
 
 def _mistyped(heard: Heard) -> str:
