@@ -102,24 +102,26 @@ def of_way(asked: argparse.Namespace, folder: Path, way: Way) -> Iterator[Found]
     """All that is measured of one way; ends with what failed first."""
     name = f"{way.engine} {way.compute_type} {way.context}"
     with Apart() as process:
-        steps: list[tuple[str, Callable[[], Found]]] = [
-            (f"batches of {size}", partial(figure_of, folder, way, asked.device, size, asked.rounds))
-            for size in asked.batch
-        ]
-        if asked.device == "cuda" and way.context == "full":
-            steps.append(("more than fits", partial(probe, folder, way, SIZES[asked.size])))
-        for what, step in steps:
-            _say(f"{name}, {what}")
-            try:
-                found = process.run(step).answer
-            except BrokenProcessPool as error:
-                found = failed(way, error)
+        for size in asked.batch:
+            _say(f"{name}, batches of {size}")
+            found = _found(process, way, partial(figure_of, folder, way, asked.device, size, asked.rounds))
             yield found
             if isinstance(found, Failed):
                 return
+    if asked.device == "cuda" and way.context == "full":
+        _say(f"{name}, more than fits")
+        with Apart() as process:  # without what the others have left in the device's memory
+            yield _found(process, way, partial(probe, folder, way, SIZES[asked.size]))
     if asked.queued:
         _say(f"{name}, behind a queue")
         yield saturated(folder, way, asked.device, max(asked.batch), asked.queued)
+
+
+def _found(process: Apart, way: Way, step: Callable[[], Found]) -> Found:
+    try:
+        return process.run(step).answer
+    except BrokenProcessPool as error:
+        return failed(way, error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -39,7 +39,7 @@ def saturated(folder: Path, way: Way, device: str, size: int, batches: int) -> S
 
 
 def drained(folder: Path, way: Way, device: str, size: int, batches: int) -> Round:
-    """All requests, through one worker that has run one batch before.
+    """All requests, through one worker that has run batches of all sizes before.
 
     Raises:
         ResultTimeout: the worker does not get through them.
@@ -51,10 +51,16 @@ def drained(folder: Path, way: Way, device: str, size: int, batches: int) -> Rou
         contestant = worker(folder, way, device, size, METRICS_ADDRESS=where)
         stack.enter_context(running(contestant, server.url, logs / "worker.log"))
         client = stack.enter_context(Client(server.url))
-        client.submit_many(noises(size), **FORCED).results(PATIENCE_SECONDS)
+        for rows in sizes_up_to(size):
+            client.submit_many(noises(rows), **FORCED).results(PATIENCE_SECONDS)
         before = figures(where)
         client.submit_many(noises(size) * batches, **FORCED).results(PATIENCE_SECONDS)
         return judged(before, figures(where))
+
+
+def sizes_up_to(most: int) -> list[int]:
+    """1, 2, 4 and so on, and `most`: a queue may begin with a small batch, and its shape costs once."""
+    return sorted({min(1 << power, most) for power in range(most.bit_length() + 1)})
 
 
 def worker(folder: Path, way: Way, device: str, size: int, **settings: object) -> Contestant:

@@ -11,6 +11,7 @@ from bench.gpu.__main__ import main
 from bench.gpu.full import halved, row_bytes
 from bench.gpu.measure import Failed, Way, figure_of, noises
 from bench.gpu.model import SIZES
+from bench.gpu.saturated import sizes_up_to
 from protocol.options import Options
 from workers.engine.fake import FakeEngine
 
@@ -92,6 +93,14 @@ def test_nothing_is_offered_where_nothing_is(tmp_path: Path) -> None:
     """The engine then says itself what it misses."""
     assert cublas.offer(tmp_path, [tmp_path / "missing"]) is None
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("most", "sizes"), [(1, [1]), (2, [1, 2]), (5, [1, 2, 4, 5]), (32, [1, 2, 4, 8, 16, 32])]
+)
+def test_all_sizes_are_warmed_up(most: int, sizes: list[int]) -> None:
+    """Powers of two, of which the torch engine keeps recorded steps, and what is measured."""
+    assert sizes_up_to(most) == sizes
 
 
 def test_without_a_gpu_nothing_is_measured(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """A row that breaks the engine call fails alone."""
 
 import math
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from protocol.errors import EngineError, EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
-from workers.engine.base import Heard, Outcome, Row
+from workers.engine.base import Heard, Outcome, Row, Samples
 from workers.engine.fake import FakeEngine, fingerprint
 from workers.engine.isolation import as_engine_error, run_isolated
 
@@ -30,6 +31,25 @@ class RecordingEngine(FakeEngine):
         outcomes = super().run(rows)
         self.served += [fingerprint(row.samples) for row in rows]
         return outcomes
+
+
+class HoardingEngine(FakeEngine):
+    """Allocates something in each call, and fails; notes how many of earlier calls are there yet."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+        self.allocated: list[weakref.ref[Samples]] = []
+        self.still_there: list[int] = []
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        self.still_there.append(sum(one() is not None for one in self.allocated))
+        encoded = np.concatenate([row.samples for row in rows])
+        self.allocated.append(weakref.ref(encoded))
+        try:
+            raise ValueError("of the device")
+        except ValueError as cause:
+            raise type(self.error)(*self.error.args) from cause
 
 
 class ForgetfulEngine(FakeEngine):
@@ -97,6 +117,15 @@ def test_a_row_that_does_not_fit_alone_fails_with_out_of_memory() -> None:
     report = run_isolated(FakeEngine(), rows_of(None, "out of memory above 0", None))
     assert [type(outcome) for outcome in report.outcomes] == [Heard, OutOfMemory, Heard]
     assert report.out_of_memory_at == 1
+
+
+@pytest.mark.parametrize("error", [OutOfMemory("full"), EngineError("broken"), KeyError(1)], ids=repr)
+def test_an_error_holds_nothing_of_its_call(error: Exception) -> None:
+    """What a call that failed had on the device is free when the next begins, also of a row alone."""
+    engine = HoardingEngine(error)
+    report = run_isolated(engine, rows_of(None, None, None, None))
+    assert all(isinstance(outcome, EngineError) for outcome in report.outcomes)
+    assert engine.still_there == [0] * report.engine_calls
 
 
 def test_a_refused_row_is_not_a_failed_call() -> None:

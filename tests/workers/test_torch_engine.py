@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from itertools import product
@@ -16,10 +16,10 @@ from faster_whisper.audio import pad_or_trim
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.errors import EngineError
+from protocol.errors import EngineError, OutOfMemory
 from protocol.options import Options
 from workers import demo
-from workers.engine.base import Engine, Heard, Samples
+from workers.engine.base import Engine, Heard, Outcome, Row, Samples
 from workers.engine.choice import whisper_engine
 from workers.engine.faster_whisper import DeviceLost, FasterWhisperEngine
 from workers.engine.loading import load_model
@@ -30,7 +30,8 @@ from safetensors.torch import save_file  # noqa: E402 # only where torch is
 
 from workers.engine.torch.alignment import cheapest_way  # noqa: E402
 from workers.engine.torch.engine import TorchWhisperEngine  # noqa: E402
-from workers.engine.torch.graphs import Graphs  # noqa: E402
+from workers.engine.torch.graphs import Graphs, Step  # noqa: E402
+from workers.engine.torch.hearing import Hearing  # noqa: E402
 from workers.engine.torch.loading import TorchWhisper, load_whisper  # noqa: E402
 from workers.engine.torch.rules import repeating  # noqa: E402
 from workers.engine.torch.weights import read_weights  # noqa: E402
@@ -224,6 +225,93 @@ def test_steps_in_a_fixed_place_say_the_same(models: tuple[Any, TorchWhisper], w
         found = fixed.generate(encoded, asked, **wished)
         expected = own.generate(encoded, asked, **wished)
         assert [one.sequences_ids for one in found] == [one.sequences_ids for one in expected]
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+@pytest.mark.parametrize("in_place", [False, True], ids=["", "in a fixed place"])
+def test_a_row_that_has_ended_goes_on_beyond_the_last_position(
+    models: tuple[Any, TorchWhisper], beam_size: int, *, in_place: bool
+) -> None:
+    """A long prompt beside a text that does not end: the first row is over long before, and fed on.
+
+    On a GPU a position too many would cost the process.
+    """
+    own = copy(models[1].model)
+    own._graphs = Graphs(own.network, record=False) if in_place else None
+    features = [pad_or_trim(models[1].feature_extractor(spoken(nth))[:, :-1], 300) for nth in (0, 3)]
+    encoded = own.encode(np.stack(features))
+    prompts = [[PREVIOUS, *[443, 458] * 111, START, ENGLISH, TRANSCRIBE], [START, ENGLISH, TRANSCRIBE]]
+    wish: dict[str, Any] = {"beam_size": beam_size, "suppress_tokens": (own._symbols.end,)}
+    found = own.generate(encoded, prompts, max_length=[448, 448], **wish)
+    alone = [
+        own.generate(encoded[nth : nth + 1], [prompt], max_length=[448], **wish)[0]
+        for nth, prompt in enumerate(prompts)
+    ]
+    assert [one.sequences_ids for one in found] == [one.sequences_ids for one in alone]
+    assert len(prompts[0]) + len(found[1].sequences_ids[0]) > 448
+
+
+class Tight(TorchWhisperEngine):
+    """On a device without room for a call while steps are held; or for none at all."""
+
+    calls = 0
+    is_full = False
+
+    def _run_once(self, rows: Sequence[Row]) -> list[Outcome]:
+        self.calls += 1
+        if self.is_full or self._whisper.model.holds_steps:
+            raise OutOfMemory("full")
+        return super()._run_once(rows)
+
+
+def test_recorded_steps_make_room_for_a_call() -> None:
+    """They only save time: a batch is not halved, nor a size remembered, for what they hold."""
+    engine = Tight(device="cpu", cpu_threads=1)
+    engine.load()
+    model = engine._whisper.model
+    model._graphs = Graphs(model.network, record=False)
+    first = heard(engine, [(spoken(0), SURE)])
+    assert model.holds_steps
+    engine.calls = 0
+    assert list(map(reading, heard(engine, [(spoken(0), SURE)]))) == list(map(reading, first))
+    assert engine.calls == 2
+    engine.is_full = True
+    with pytest.raises(OutOfMemory):
+        heard(engine, [(spoken(0), SURE)])
+    assert not model.holds_steps
+    engine.calls = 0
+    with pytest.raises(OutOfMemory):
+        heard(engine, [(spoken(0), SURE)])
+    assert engine.calls == 1
+
+
+class Unrecordable(Step):
+    """Fails to be recorded, by what `error` says."""
+
+    error: Exception
+
+    def _recorded(self) -> Any:
+        raise self.error
+
+
+def test_a_step_that_cannot_be_recorded_runs_as_it_is(
+    models: tuple[Any, TorchWhisper], caplog: pytest.LogCaptureFixture
+) -> None:
+    """And the log says so; too little memory is for whoever can make room."""
+    own = models[1].model
+    encoded = own.encode(pad_or_trim(models[1].feature_extractor(spoken(0))[:, :-1], 300)[None])
+    hearing = Hearing(own.network.hear(encoded), padding=[0], length=32)
+    Unrecordable.error = RuntimeError("CUDA error: operation not permitted when stream is capturing")
+    step = Unrecordable(own.network, hearing, record=True)
+    step.place.move(hearing)
+    logits = step(torch.tensor([START])).clone()
+    assert torch.equal(
+        logits, own.network.logits(own.network.decode(torch.tensor([[START]]), hearing)[:, -1])
+    )
+    assert "is not recorded, and runs slower" in caplog.text
+    Unrecordable.error = torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(torch.OutOfMemoryError):
+        Unrecordable(own.network, hearing, record=True)
 
 
 def test_prompts_of_any_length_share_one_call(ours: Engine) -> None:

@@ -15,7 +15,7 @@ from workers.engine.base import Samples
 
 torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
 
-from workers.engine.torch.features import TorchLogMel  # noqa: E402 # only where torch is
+from workers.engine.torch.features import FRAMES_AT_ONCE, TorchLogMel  # noqa: E402 # only where torch is
 
 THEIRS = FeatureExtractor()
 
@@ -93,3 +93,18 @@ def test_the_longest_and_the_shortest_share_a_transform() -> None:
     longest, shortest = made("noise", MAX_SAMPLES, 1), made("tone", MIN_SAMPLES, 2)
     found = ours(longest.astype(np.float32), shortest.astype(np.float32))
     np.testing.assert_allclose(found[1], THEIRS(shortest.astype(np.float32)), rtol=0, atol=TOLERANCE)
+
+
+def test_every_transform_has_as_many_frames() -> None:
+    """cuFFT makes a plan for each number of them: one for a clip, the longest, and a batch of many."""
+    seen: list[int] = []
+
+    class Counting(TorchLogMel):
+        def _in_mels_at_once(self, frames: Any) -> Any:
+            seen.append(len(frames))
+            return super()._in_mels_at_once(frames)
+
+    count = Counting(THEIRS, "cpu")
+    for lengths in ((MIN_SAMPLES,), (MAX_SAMPLES,), (20_000,) * 33, (120_000 - 400 + 160,)):
+        ours(*(np.zeros(length, np.float32) for length in lengths), log_mel=count)
+    assert set(seen) == {FRAMES_AT_ONCE}

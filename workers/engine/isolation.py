@@ -78,11 +78,11 @@ class _Attempt:
             self.outcomes |= dict(zip(piece, outcomes, strict=True))
         except OutOfMemory as error:
             self.out_of_memory_at = len(piece)
-            self._halve_or_fail(piece, error)
+            self._halve_or_fail(piece, without_frames(error))
         # The one blanket `except` of the engine side: whatever an engine raises, its caller must still
         # settle every request of the batch.
         except Exception as error:
-            self._halve_or_fail(piece, as_engine_error(error))
+            self._halve_or_fail(piece, without_frames(as_engine_error(error)))
 
     def _halve_or_fail(self, piece: range, error: TranscriptionError) -> None:
         if len(piece) == 1:
@@ -93,6 +93,12 @@ class _Attempt:
     def _halve(self, piece: range) -> None:
         middle = len(piece) // 2
         self.waiting += [piece[middle:], piece[:middle]]
+
+
+def without_frames(error: TranscriptionError) -> TranscriptionError:
+    """`error`, holding on to nothing that the failed call had: its neighbours may need that memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 def as_engine_error(error: Exception) -> TranscriptionError:

@@ -28,7 +28,7 @@ SMALL_BYTES = 16_000_000
 
 #: What CTranslate2, torch, cuBLAS and cuDNN write when the device is full (OpenNMT/CTranslate2, `src/cuda`;
 #: PyTorch, `c10/core/impl/alloc_cpu.cpp`).
-_OUT_OF_MEMORY = ("out of memory", "status_alloc_failed", "can't allocate memory")
+_OUT_OF_MEMORY = ("out of memory", "alloc_failed", "allocation_failed", "can't allocate memory")
 
 #: Longest reason shown, in characters: a hub's error may quote a whole page.
 MAX_REASON_CHARACTERS = 300

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from faster_whisper.feature_extractor import FeatureExtractor
 
+from protocol.errors import OutOfMemory
 from protocol.options import Options
 from workers.engine.base import Outcome, Row, Samples
 from workers.engine.context import Wish, padded_windows
@@ -72,6 +73,16 @@ class TorchWhisperEngine(FasterWhisperEngine):
         return np.asarray if is_there else super()._features_of(extractor)
 
     def _run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """Twice if recorded steps of other shapes took the memory that this call lacked."""
+        try:
+            return self._run_once(rows)
+        except OutOfMemory:
+            if not self._whisper.model.holds_steps:
+                raise
+        self._whisper.model.forget_steps()  # only here: the error holds on to what the failed call had
+        return self._run_once(rows)
+
+    def _run_once(self, rows: Sequence[Row]) -> list[Outcome]:
         return super()._run(rows if self._log_mels is None else self._with_features(rows, self._log_mels))
 
     def _with_features(self, rows: Sequence[Row], log_mels: TorchLogMel) -> list[Row]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from faster_whisper.feature_extractor import FeatureExtractor
+from torch.nn import functional
 
 from workers.engine.base import Samples
 from workers.engine.features import RANGE, SMALLEST, mirrored
@@ -21,8 +22,12 @@ from workers.engine.torch.model import without_gradients
 
 Tensor = Any
 
-#: Frames in one transform: four windows of 30 s, which take 150 MB meanwhile.
+#: Frames of the audio segments that go together: four windows of 30 s.
 MOST_FRAMES = 4 * 3_008
+
+#: Frames in one transform, always: cuFFT makes a plan for each number of them, in memory that torch's cache
+#: may have taken by then (pytorch#119420). So there is one plan, and `load` makes it.
+FRAMES_AT_ONCE = 752
 
 
 class TorchLogMel:
@@ -43,7 +48,7 @@ class TorchLogMel:
         return [features for part in self._parts(heard) for features in self._features(part)]
 
     def _parts(self, heard: Sequence[Samples]) -> Iterator[list[Samples]]:
-        """As many as one transform may have, but one at least."""
+        """As many as may go together, but one at least."""
         part: list[Samples] = []
         frames = 0
         for samples in heard:
@@ -73,8 +78,12 @@ class TorchLogMel:
 
     def _in_mels(self, samples: Tensor) -> Tensor:
         """The power in each mel band, by frame, as a power of ten: shape ``[frames, n_mels]``."""
-        spectrum = torch.fft.rfft(samples.unfold(0, self._n_fft, self._hop) * self._window)
-        power = torch.view_as_real(spectrum).square_().sum(-1)
+        missing = -((len(samples) - self._n_fft) // self._hop + 1) % FRAMES_AT_ONCE
+        frames = functional.pad(samples, (0, missing * self._hop)).unfold(0, self._n_fft, self._hop)
+        return torch.cat([self._in_mels_at_once(some) for some in frames.split(FRAMES_AT_ONCE)])
+
+    def _in_mels_at_once(self, frames: Tensor) -> Tensor:
+        power = torch.view_as_real(torch.fft.rfft(frames * self._window)).square_().sum(-1)
         return (power @ self._filters).clamp_(min=SMALLEST).log10_()
 
 

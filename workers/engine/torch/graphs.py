@@ -8,15 +8,18 @@ is so far, and a call's keys and values are copied into its place.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from typing import Any
 
 import torch
 
-from workers.engine.torch.hearing import Hearing
+from workers.engine.torch.hearing import LAST, Hearing, as_mask
 from workers.engine.torch.network import Network
 
 Tensor = Any
+
+log = logging.getLogger("workers.torch")
 
 #: How many recorded steps are kept. One for each number of rows (a power of two) and length of window that
 #: comes up; each holds keys and values of its own, 245 MB a row for large-v3 and 30 s.
@@ -39,6 +42,8 @@ class Place:
         self.places = torch.arange(like.cache.shape[-2], device=like.padding.device)
         self.now = torch.zeros(1, dtype=torch.long, device=like.padding.device)
         """Where the next token goes."""
+        self.length = 0
+        """The same as a number, for what is not recorded."""
         self.mask: Tensor = None
 
     def move(self, hearing: Hearing) -> None:
@@ -48,12 +53,14 @@ class Place:
             own[1].copy_(other[1])
         self.cache.copy_(hearing.cache)
         self.padding.copy_(hearing.padding)
-        self.now.fill_(hearing.length)
+        self.length = hearing.length
+        self.now.fill_(self.length)
 
     def advance(self, _length: int) -> Tensor:
         """As `Hearing.advance`, of one token."""
-        self.mask = ((self.places <= self.now) & (self.places >= self.padding[:, None]))[:, None, None]
-        return (self.now - self.padding)[:, None]
+        attended = (self.places <= self.now) & (self.places >= self.padding[:, None])
+        self.mask = as_mask(attended[:, None, None], self.cache.dtype)
+        return (self.now - self.padding)[:, None].clamp(0, LAST)
 
     def said(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """As `Hearing.said`; those of all places, of which `mask` hides what was not said."""
@@ -62,7 +69,8 @@ class Place:
 
     def reorder(self, origins: Tensor) -> None:
         """As `Hearing.reorder`."""
-        self.cache.copy_(self.cache.index_select(2, origins))
+        kept = self.cache[..., : self.length, :]
+        kept.copy_(kept.index_select(2, origins))
 
 
 class Step:
@@ -86,6 +94,7 @@ class Step:
         else:
             self._graph.replay()
         self.place.now += 1
+        self.place.length += 1
         return self._logits
 
     def _run(self) -> None:
@@ -93,15 +102,29 @@ class Step:
         self._logits = self._network.logits(hidden[:, -1])
 
     def _record(self) -> None:
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UP):
-                self._run()
-        torch.cuda.current_stream().wait_stream(aside)
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
-            self._run()
+        """Record the step, or let it run as it is: slower, but right."""
+        try:
+            self._graph = self._recorded()
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("a step of the decoder is not recorded, and runs slower: %s", error)
+
+    def _recorded(self) -> Any:
+        with torch.cuda.device(self._network.device):
+            before, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+            aside.wait_stream(before)
+            with torch.cuda.stream(aside):
+                for _ in range(WARM_UP):
+                    self._run()
+            before.wait_stream(aside)
+            graph = torch.cuda.CUDAGraph()
+            try:
+                with torch.cuda.graph(graph):
+                    self._run()
+            finally:
+                torch.cuda.set_stream(before)  # a recording that fails leaves its own in place
+            return graph
 
 
 class Graphs:
@@ -112,18 +135,19 @@ class Graphs:
         self._record = record
         self._steps: OrderedDict[tuple[int, ...], Step] = OrderedDict()
 
-    def step(self, hearing: Hearing) -> Step:
-        """A step that goes on where `hearing` is. It stays good until the next is asked for.
+    @property
+    def are_held(self) -> bool:
+        """Whether any take memory of the device."""
+        return bool(self._steps)
 
-        Raises:
-            RuntimeError: the device could not hold it; all are given up, so that a smaller one may fit.
-        """
+    def forget(self) -> None:
+        """Give all of it back."""
+        self._steps.clear()
+
+    def step(self, hearing: Hearing) -> Step:
+        """A step that goes on where `hearing` is. It stays good until the next is asked for."""
         shape = (*hearing.cache.shape, *hearing.heard[0][0].shape)
-        try:
-            step = self._steps.pop(shape, None) or Step(self._network, hearing, record=self._record)
-        except RuntimeError:
-            self._steps.clear()
-            raise
+        step = self._steps.pop(shape, None) or Step(self._network, hearing, record=self._record)
         self._steps[shape] = step
         if len(self._steps) > KEPT:
             self._steps.popitem(last=False)

@@ -12,7 +12,23 @@ from typing import Any
 
 import torch
 
+from workers.engine.torch.wish import MOST_TOKENS
+
 Tensor = Any
+
+
+#: The last position that there is. A row that has ended is fed on while its neighbours are not at their ends,
+#: and with a long prompt beyond it; what comes of that nobody reads, but on a GPU it would cost the process.
+LAST = MOST_TOKENS - 1
+
+
+def as_mask(attended: Tensor, dtype: Any) -> Tensor:
+    """What is added to the scores of an attention: once, where SDPA would do it again in every layer.
+
+    In the type of the queries: cuDNN reads any other as if it were that (pytorch#191612). Not -inf, of which
+    it makes NaN in some versions.
+    """
+    return torch.zeros_like(attended, dtype=dtype).masked_fill_(~attended, torch.finfo(dtype).min)
 
 
 class Hearing:
@@ -51,8 +67,8 @@ class Hearing:
         is_before = so_far <= new[:, None]
         # A place that holds nothing attends to itself: a softmax over no place at all is not a number.
         is_own = (so_far >= self.padding[:, None, None]) | (so_far == new[:, None])
-        self.mask = (is_before & is_own)[:, None]
-        return (new - self.padding[:, None]).clamp(min=0)
+        self.mask = as_mask((is_before & is_own)[:, None], self.cache.dtype)
+        return (new - self.padding[:, None]).clamp(0, LAST)
 
     def said(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Keep keys and values of this piece; returns those of all so far."""

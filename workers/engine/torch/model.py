@@ -64,6 +64,18 @@ class TorchModel:
             raise RuntimeError("the model is not loaded")
         return self._network
 
+    @property
+    def holds_steps(self) -> bool:
+        """Whether recorded steps take memory that a call may need."""
+        return self._graphs is not None and self._graphs.are_held
+
+    def forget_steps(self) -> None:
+        """Give the memory of recorded steps back to the device."""
+        if self._graphs is not None:
+            self._graphs.forget()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def unload_model(self) -> None:
         """Let go of the weights, and give their memory back to the device."""
         self._network = self._graphs = None

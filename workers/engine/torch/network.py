@@ -12,11 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workers.engine.torch.weights import Shelf, Weights
 
 Tensor = Any
 """`torch.Tensor`. torch is an extra, so a type checker may not have it."""
+
+
+#: All but cuDNN's, which torch prefers on Hopper (2.13, cuDNN 9.15.1): it makes a plan for each length of
+#: queries and keys, in tens of milliseconds or more, and no two batches of prompts are of one length.
+DECODING = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 class Hearing(Protocol):
@@ -194,7 +200,7 @@ class Network:
         (first, first_bias), (second, second_bias) = self.convolutions
         hidden = functional.gelu(functional.conv1d(features, first, first_bias, padding=1))
         hidden = functional.gelu(functional.conv1d(hidden, second, second_bias, stride=2, padding=1))
-        hidden = hidden.transpose(1, 2)
+        hidden = hidden.transpose(1, 2).contiguous()  # else every layer keeps it turned, and turns it twice
         hidden = hidden + self.encoder_positions[: hidden.shape[1]]
         for layer in self.encoder_layers:
             hidden = layer(hidden)
@@ -211,8 +217,9 @@ class Network:
     def decode(self, tokens: Tensor, hearing: Hearing) -> Tensor:
         """Go on with `tokens`, ``[rows, length]``; `hearing` keeps them → ``[rows, length, width]``."""
         hidden = self.embed(tokens, hearing.advance(tokens.shape[1]))
-        for nth, layer in enumerate(self.layers):
-            hidden = layer(hidden, hearing, nth)
+        with sdpa_kernel(DECODING):
+            for nth, layer in enumerate(self.layers):
+                hidden = layer(hidden, hearing, nth)
         return self.norm(hidden)
 
     def logits(self, hidden: Tensor) -> Tensor:

@@ -68,15 +68,16 @@ class Search:
         free = torch.tensor(self._free, device=self.speaker.device).repeat_interleave(times)
         is_over, totals = free <= 0, torch.zeros(len(free), device=self.speaker.device)
         said: list[Tensor] = []
-        while not is_over.all():
+        goes_on = not is_over.all()
+        while goes_on:
             log_probs = self._log_probs()
             chosen = self._chosen(log_probs)
             totals += log_probs.gather(1, chosen[:, None])[:, 0].masked_fill(is_over, 0)
             said.append(chosen.masked_fill(is_over, self.end))
             is_over = is_over | (chosen == self.end) | (free <= len(said))
-            if not is_over.all():
+            if goes_on := not is_over.all():
                 self._say(said[-1])
-        return self._ranked([list(row) for row in zip(*(one.tolist() for one in said), strict=True)], totals)
+        return self._ranked(torch.stack(said, 1).tolist() if said else [], totals)
 
     def _ranked(self, said: list[list[int]], totals: Tensor) -> list[Texts]:
         """What follows the prefix of each row, as often as texts are drawn → the row's texts."""
