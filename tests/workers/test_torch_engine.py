@@ -285,6 +285,25 @@ def test_recorded_steps_make_room_for_a_call() -> None:
     assert engine.calls == 1
 
 
+def test_steps_are_kept_as_long_as_there_is_room(models: tuple[Any, TorchWhisper]) -> None:
+    """The one that was used longest ago goes, before the next is made; one alone may be too large."""
+    own = models[1].model
+    features = pad_or_trim(models[1].feature_extractor(spoken(0))[:, :-1], 300)
+    hearings = [
+        Hearing(own.network.hear(own.encode(np.stack([features] * rows))), padding=[0] * rows, length=32)
+        for rows in (1, 2, 4)
+    ]
+    one, two, four = (hearing.n_bytes for hearing in hearings)
+    assert (two, four) == (2 * one, 4 * one)
+    graphs = Graphs(own.network, record=False, most_bytes=3 * one)
+    first, second = graphs.step(hearings[0]), graphs.step(hearings[1])
+    assert graphs.step(hearings[0]) is first
+    assert graphs.step(hearings[1]) is second
+    third = graphs.step(hearings[2])
+    assert graphs.step(hearings[2]) is third
+    assert graphs.step(hearings[0]) is not first
+
+
 class Unrecordable(Step):
     """Fails to be recorded, by what `error` says."""
 

@@ -9,6 +9,7 @@ is so far, and a call's keys and values are copied into its place.
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from typing import Any
 
@@ -21,9 +22,11 @@ Tensor = Any
 
 log = logging.getLogger("workers.torch")
 
-#: How many recorded steps are kept. One for each number of rows (a power of two) and length of window that
-#: comes up; each holds keys and values of its own, 245 MB a row for large-v3 and 30 s.
+#: How many recorded steps are kept, and in what part of the device's memory. One for each number of rows (a
+#: power of two) and length of window that comes up; each holds keys and values of its own, 245 MB a row for
+#: large-v3 and 30 s, and as much again for texts of five beams.
 KEPT = 12
+KEPT_IN = 1 / 4
 
 #: Texts are as long as the next multiple of this many tokens: few lengths, and little to attend to in vain.
 LENGTH_STEP = 64
@@ -79,6 +82,7 @@ class Step:
     def __init__(self, network: Network, hearing: Hearing, *, record: bool) -> None:
         """Made for calls of the shape of `hearing`; on a CPU there is nothing to `record` with."""
         self._network = network
+        self.n_bytes = hearing.n_bytes
         self.place = Place(hearing)
         self._tokens = torch.zeros_like(hearing.padding)
         self._graph: Any = None
@@ -130,9 +134,11 @@ class Step:
 class Graphs:
     """The recorded steps of one network, the least used of which go. For one thread."""
 
-    def __init__(self, network: Network, *, record: bool) -> None:
+    def __init__(self, network: Network, *, record: bool, most_bytes: float = math.inf) -> None:
+        """`most_bytes` is what those may hold that are kept; the one that is in use may hold more."""
         self._network = network
         self._record = record
+        self._most_bytes = most_bytes
         self._steps: OrderedDict[tuple[int, ...], Step] = OrderedDict()
 
     @property
@@ -147,12 +153,20 @@ class Graphs:
     def step(self, hearing: Hearing) -> Step:
         """A step that goes on where `hearing` is. It stays good until the next is asked for."""
         shape = (*hearing.cache.shape, *hearing.heard[0][0].shape)
-        step = self._steps.pop(shape, None) or Step(self._network, hearing, record=self._record)
+        step = self._steps.pop(shape, None)
+        if step is None:
+            self._make_room(hearing.n_bytes)
+            step = Step(self._network, hearing, record=self._record)
         self._steps[shape] = step
-        if len(self._steps) > KEPT:
-            self._steps.popitem(last=False)
         step.place.move(hearing)
         return step
+
+    def _make_room(self, n_bytes: int) -> None:
+        """Let those go that were used longest ago, until there is room for one more of so many bytes."""
+        held = sum(step.n_bytes for step in self._steps.values())
+        while self._steps and (len(self._steps) >= KEPT or held + n_bytes > self._most_bytes):
+            _, step = self._steps.popitem(last=False)
+            held -= step.n_bytes
 
 
 def fixed_length(length: int) -> int:

@@ -56,6 +56,11 @@ class Hearing:
         self._now = slice(0, 0)
 
     @property
+    def n_bytes(self) -> int:
+        """What it holds, in bytes."""
+        return int(self.cache.nbytes + sum(keys.nbytes + values.nbytes for keys, values in self.heard))
+
+    @property
     def length(self) -> int:
         """How many places hold something, or are left out."""
         return self._now.stop

@@ -17,7 +17,7 @@ from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
 from workers.engine.loading import local_folder, unavailable
-from workers.engine.torch.graphs import Graphs
+from workers.engine.torch.graphs import KEPT_IN, Graphs
 from workers.engine.torch.model import TorchModel
 from workers.engine.torch.network import Network
 from workers.engine.torch.weights import CONVERTED, INDEX, SAFETENSORS, Weights, read_weights
@@ -122,9 +122,14 @@ def read_folder(folder: Path, device: str, dtype: Any, *, graphs: bool) -> Torch
         _symbols(tokenizer, said, tuple(languages.values())),
         language_names=list(languages),
         alignment_heads=said.get("alignment_heads") or _upper_half(weights),
-        graphs=Graphs(network, record=True) if graphs and device != "cpu" else None,
+        graphs=_graphs(network, device) if graphs and device != "cpu" else None,
     )
     return TorchWhisper(model, folder)
+
+
+def _graphs(network: Network, device: str) -> Graphs:
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return Graphs(network, record=True, most_bytes=KEPT_IN * memory)
 
 
 def chosen_device(device: str) -> str:
