@@ -21,9 +21,17 @@ def escaped(text: str) -> str:
     return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def _message(record: logging.LogRecord) -> str:
+    """What was logged, also if the arguments do not fit: a filter that raises would raise where it was."""
+    try:
+        return record.getMessage()
+    except Exception:
+        return f"{record.msg} (with other arguments than it has places for)"
+
+
 def one_line(record: logging.LogRecord) -> bool:
     """A filter for handlers, which lets everything through and makes one line of it; a traceback follows."""
-    record.msg, record.args = escaped(record.getMessage()), ()
+    record.msg, record.args = escaped(_message(record)), ()
     if record.exc_info:
         lines = _plain.formatException(record.exc_info).splitlines()
         record.exc_text = textwrap.indent("\n".join(map(escaped, lines)), INDENT)

@@ -90,7 +90,8 @@ class Prepared:
                 self._round = dict(list(self._wanted.items())[:FETCHED_TOGETHER])
             try:
                 self._prepare(list(self._round.items()), self._begin, self._end)
-            except Exception as error:  # its batch meets it again, and settles the request with it
+            # Its batch meets it again, and settles the request with it. This thread goes on, whatever it was.
+            except BaseException as error:
                 log.warning("could not prepare a request ahead of its batch: %s", type(error).__name__)
             self._end_round()
 

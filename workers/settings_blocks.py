@@ -27,9 +27,9 @@ Milliseconds = Annotated[float, "milliseconds", Field(ge=0, le=60_000)]
 Device = Literal["auto", "cpu", "cuda"]
 AudioContext = Literal["auto", "full", "bucketed"]
 
-#: The packaged engines, and what names one of the operator's own, as Python's entry points do.
+#: The packaged engines, and what names one of the operator's own.
 ENGINES = ("faster-whisper", "torch", "fake")
-OWN_ENGINE = re.compile(r"[^\W\d][\w.]*:[^\W\d]\w*")
+OWN_ENGINE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 ENGINE_NAME = f"one of {', '.join(ENGINES)}, or module:Class for one of your own"
 
 

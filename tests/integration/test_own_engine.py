@@ -26,6 +26,7 @@ PAGE = ROOT / "docs/how-to/own-engine.md"
 #: Its outcome is what `hotwords` asks for; the rest of a batch has its length.
 MISTAKEN = """
 from protocol.errors import RequestError
+from protocol.transcript import Segment
 from workers.engine.base import Engine, Heard, Row
 
 
@@ -56,7 +57,13 @@ class Mistaken(Engine):
             case "no text":
                 return Heard(text=None)
             case "no plain data":
-                return Heard(text="", data={"samples": row.samples})
+                return Heard(text="", data={"samples": {1, 2}})
+            case "no message":
+                return RequestError(ValueError("too noisy"))
+            case "half a letter":
+                return Heard(text="hi \\ud83d")
+            case "no number":
+                return Heard(text="", segments=(Segment(id=1, start=0, end=1, text="", temperature=None),))
             case "too large":
                 return Heard(text="", data={"long": "x" * 1_000_000})
             case _:
@@ -87,8 +94,14 @@ MISTAKES = {
         EngineError,
         "engine 'mistaken:Mistaken' gave str for an outcome, expected Heard or an error",
     ),
-    "no text": (EngineError, "engine 'mistaken:Mistaken' gave text of type NoneType"),
-    "no plain data": (EngineError, "gave an outcome that is not plain data: .* ndarray .*"),
+    "no text": (
+        EngineError,
+        "engine 'mistaken:Mistaken' gave text in an outcome: Input should be a valid string",
+    ),
+    "no plain data": (EngineError, "gave an outcome that is not plain data: .*set"),
+    "no message": (RequestError, "too noisy"),
+    "half a letter": (EngineError, "gave an outcome that is not plain data: .*surrogates"),
+    "no number": (EngineError, "gave segments.0.temperature in an outcome: Input should be a valid number"),
     "too large": (EngineError, r"gave an outcome of 1000\d\d\d bytes, the limit is 1000000"),
 }
 
@@ -99,10 +112,12 @@ def test_a_mistake_fails_the_request_it_was_made_with(
     """All kinds of them in one batch, and a neighbour between each two; the engine process goes on."""
     (tmp_path / "mistaken.py").write_text(MISTAKEN)
     start_worker(
-        engine="mistaken:Mistaken", min_batch_size=16, max_batch_size=16, max_batch_wait_ms=5_000, model="m"
+        engine="mistaken:Mistaken", min_batch_size=20, max_batch_size=20, max_batch_wait_ms=5_000, model="m"
     )
     wishes = [wish for mistake in MISTAKES for wish in (mistake, None)]
-    tickets = [client.submit(noise(nth), hotwords=wish) for nth, wish in enumerate(wishes)]
+    tickets = [
+        client.submit(noise(nth), hotwords=wish, conversation=f"c{nth}") for nth, wish in enumerate(wishes)
+    ]
     outcomes = [_outcome(ticket) for ticket in tickets]
     for (kind, message), outcome in zip(MISTAKES.values(), outcomes[::2], strict=True):
         assert type(outcome) is kind

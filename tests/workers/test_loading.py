@@ -14,9 +14,9 @@ from workers.engine.loading import (
     chosen_compute_type,
     is_small,
     load_model,
-    shown_name,
     unavailable,
 )
+from workers.engine.naming import shown_name
 
 
 def refusal(name: str, *, device: str = "cpu", compute_type: str = "auto") -> str:

@@ -40,3 +40,8 @@ def test_a_traceback_cannot_look_like_an_event(text: str) -> None:
     first, *more = logged("failed", error=ValueError(text)).splitlines()
     assert first == "at INFO failed"
     assert all(line.startswith(INDENT) for line in more if line)
+
+
+def test_arguments_that_do_not_fit_are_no_error_of_whoever_logs() -> None:
+    """A filter runs where somebody logs, and what it raises would be raised there."""
+    assert logged("done", 5) == "at INFO done (with other arguments than it has places for)\n"

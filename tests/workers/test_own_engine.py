@@ -4,21 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
-from protocol.errors import EngineError, OutOfMemory
+from protocol.errors import EngineError, GaveUp, OutOfMemory, RequestError
 from protocol.options import Options
-from protocol.transcript import Segment
+from protocol.transcript import Segment, Word
 from tests.workers import own_engines
 from workers.engine.base import Heard, Outcome, Row
 from workers.engine.isolation import run_isolated
-from workers.engine.own import MAX_OUTCOME_BYTES, OwnEngine
+from workers.engine.own import MAX_OUTCOME_BYTES, OwnEngine, told
 
 HERE = "tests.workers.own_engines"
 SAMPLES = np.zeros(8_000, np.float32)
+SEGMENT = Segment(id=1, start=0.0, end=1.0, text=" a", tokens=(7,))
+
+
+def segment(**changes: Any) -> Segment:
+    """One that is right but for these."""
+    return replace(SEGMENT, **changes)
+
+
+def endless() -> dict[str, Any]:
+    """A mapping that holds itself."""
+    one: dict[str, Any] = {}
+    one["self"] = one
+    return one
 
 
 def loaded(name: str, model: str = "m") -> OwnEngine:
@@ -37,6 +51,14 @@ def test_it_is_made_of_the_settings() -> None:
     own_engines.told.clear()
     assert loaded("Plain").model == "m"
     assert own_engines.told == ["made with {'device': 'cpu', 'compute_type': 'auto', 'cpu_threads': 1}"]
+
+
+def test_transcripts_do_not_show_where_its_model_lies() -> None:
+    """A folder by its last part only; the class is told all of it."""
+    engine = OwnEngine(f"{HERE}:Least", "/srv/models/our-base")
+    assert engine.model == "our-base"
+    engine.load()
+    assert engine._loaded.model == "/srv/models/our-base"
 
 
 def test_only_three_members_must_be_there() -> None:
@@ -69,7 +91,12 @@ def test_a_model_too_large_for_the_device_is_no_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "message"), [("unprepared", "ValueError: not this one"), ("no row", "gave NoneType for a row")]
+    ("wish", "message"),
+    [
+        ("unprepared", "ValueError: not this one"),
+        ("no row", "gave NoneType for a row"),
+        ("another row", "gave a row of other samples than it was asked to prepare"),
+    ],
 )
 def test_a_row_that_cannot_be_prepared_is_refused_alone(
     wish: str, message: str, caplog: pytest.LogCaptureFixture
@@ -77,7 +104,9 @@ def test_a_row_that_cannot_be_prepared_is_refused_alone(
     """Rule 2; the others share their call, and the log has a traceback. Ahead of a batch it raises."""
     engine = loaded("Clumsy")
     first, bad, last = run(engine, None, wish, None)
-    assert len(caplog.records) == 1
+    assert [record.getMessage() for record in caplog.records][-1] == (
+        f"engine '{HERE}:Clumsy' could not prepare a request".replace("'", "")
+    )
     assert [first, last] == [Heard(text="2 rows", data={"seconds": 0.5})] * 2
     assert isinstance(bad, EngineError)
     assert message in bad.message
@@ -119,19 +148,24 @@ def test_a_batch_with_too_few_outcomes_fails() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"text": None}, "text of type NoneType"),
-        ({"language": 7}, "language of type int"),
-        ({"language_probability": "high"}, "language_probability of type str"),
-        ({"segments": []}, "segments of type list"),
-        ({"segments": ("a",)}, "segments of another type"),
-        ({"no_speech": 1}, "no_speech of type int"),
-        ({"data": [1.0]}, "data of type list"),
-        ({"data": {"samples": SAMPLES}}, "not plain data: .*ndarray"),
-        ({"warnings": (SAMPLES,)}, "not plain data"),
+        ({"text": None}, "text in an outcome: Input should be a valid string"),
+        ({"text": "half a letter \ud83d"}, "not plain data: .*surrogates"),
+        ({"language": 7}, "language in an outcome: Input should be a valid string"),
         (
-            {"segments": (Segment(id=1, start=0.0, end=1.0, text="", tokens=(SAMPLES,)),)},  # type: ignore[arg-type]
-            "not plain data: .*ndarray",
+            {"language_probability": "high"},
+            "language_probability in an outcome: Input should be a valid number",
         ),
+        ({"language_probability": float("nan")}, "language_probability in an outcome"),
+        ({"segments": ("a",)}, "segments.0 in an outcome"),
+        ({"segments": (segment(temperature=None),)}, "segments.0.temperature in an outcome"),
+        ({"segments": (segment(tokens=None),)}, "segments.0.tokens in an outcome"),
+        ({"segments": (segment(words=({"word": "a"},)),)}, "segments.0.words.0.start in an outcome"),
+        ({"no_speech": 1}, "no_speech in an outcome: Input should be a valid boolean"),
+        ({"warnings": (SAMPLES,)}, "warnings.0 in an outcome"),
+        ({"data": [1.0]}, "data in an outcome"),
+        ({"data": {"samples": {1, 2}}}, "not plain data: .*set"),
+        ({"data": {1: "one"}}, "not plain data: Dict key must be str"),
+        ({"data": endless()}, "not plain data: Recursion limit reached"),
         ({"data": {"x": "x" * MAX_OUTCOME_BYTES}}, r"1000\d\d\d bytes, the limit is 1000000"),
     ],
 )
@@ -150,6 +184,82 @@ def test_an_outcome_that_nobody_could_read_fails_alone(changes: dict[str, Any], 
     assert (first, last) == (good, good)
     with pytest.raises(EngineError, match=f"engine 'a:b' gave .*{message}"):
         raise bad  # type: ignore[misc]
+
+
+def test_what_goes_out_is_what_json_says() -> None:
+    """So that outcomes that can be written can be written beside each other, by whatever writes them."""
+    given = Heard(
+        text="",
+        language_probability=1,
+        segments=[replace(SEGMENT, words=(Word(start=0, end=1.0, word=" a", probability=0.5),))],  # type: ignore[arg-type]
+        data={"when": datetime(2026, 12, 1), "one": np.float32(0.25), "many": np.arange(3), "none": np.nan},
+    )
+
+    class Generous(own_engines.Least):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            rows.clear()  # type: ignore[attr-defined]  # a list, and its own
+            return [given]
+
+    engine = OwnEngine("a:b", "m")
+    engine._engine = Generous("m")
+    [found] = engine.run([Row(samples=SAMPLES, options=Options())])
+    assert found == replace(
+        given,
+        language_probability=1.0,
+        segments=(replace(SEGMENT, words=(Word(start=0.0, end=1.0, word=" a", probability=0.5),)),),
+        data={"when": "2026-12-01T00:00:00", "one": 0.25, "many": [0, 1, 2], "none": None},
+    )
+
+
+class Unsaid(RequestError):
+    """An error that lacks what ours have."""
+
+    def __init__(self) -> None:
+        """Nothing of it."""
+
+
+class Mute(Exception):
+    """An error that will not say what it is."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("error", "args"),
+    [
+        (RequestError("too noisy", "NOISE"), ("too noisy", "NOISE")),
+        (RequestError(ValueError("too noisy")), ("too noisy", "BAD_REQUEST")),  # type: ignore[arg-type]
+        (RequestError("too noisy", 404), ("too noisy", "404")),  # type: ignore[arg-type]
+        (RequestError("x" * 5_000_000, "y" * 5_000_000), ("x" * 500, "y" * 40)),
+        (RequestError("half \ud83d", "A"), ("half ?", "A")),
+        (Unsaid(), ("", "BAD_REQUEST")),
+        (OutOfMemory("full"), ("full", "OUT_OF_MEMORY")),
+        (GaveUp("not for it to say"), ("not for it to say", "ENGINE_ERROR")),
+        (ValueError("broken"), ("ValueError: broken", "ENGINE_ERROR")),
+        (Mute(), ("Mute: ", "ENGINE_ERROR")),
+    ],
+)
+def test_an_error_is_one_of_ours_with_a_text_and_a_code(error: Exception, args: tuple[str, str]) -> None:
+    """Whatever it was made of: it has to go through JSON, Redis and Celery, and to the caller."""
+    kind = type(error) if type(error) in (RequestError, OutOfMemory) else EngineError
+    found = told(error)
+    assert (type(found), found.args) == (RequestError if isinstance(error, Unsaid) else kind, args)
+
+
+def test_an_error_that_is_meant_has_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Raised or returned, it is an answer."""
+
+    class Refuses(own_engines.Least):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            raise RequestError(f"too noisy: {len(rows)}", "NOISE")
+
+    engine = OwnEngine("a:b", "m")
+    engine._engine = Refuses("m")
+    [outcome] = run(engine, None)
+    assert isinstance(outcome, RequestError)
+    assert outcome.args == ("too noisy: 1", "NOISE")
+    assert not caplog.records
 
 
 def test_a_row_cannot_be_asked_for_again() -> None:

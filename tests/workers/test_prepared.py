@@ -16,6 +16,10 @@ from workers.prepared import FETCHED_TOGETHER, Order, Prepared
 PATIENCE = 20.0
 
 
+#: How preparing may end, by the name that a request asks for it with.
+BROKEN: dict[str, BaseException] = {"error": RuntimeError("scripted"), "exit": SystemExit("scripted")}
+
+
 class Kitchen:
     """Makes rows when it is let to, and remembers for whom."""
 
@@ -34,8 +38,8 @@ class Kitchen:
                 self.begun.append(order[0])
                 self._changed.notify_all()
             assert self.may_go.acquire(timeout=PATIENCE)
-            if order[1].get("breaks"):
-                raise RuntimeError("scripted")
+            if "breaks" in order[1]:
+                raise BROKEN[order[1]["breaks"]]
             end(order, row_of(order))
 
     def wait_for(self, *begun: str) -> None:
@@ -139,12 +143,13 @@ def test_what_is_bound_is_not_forgotten(kitchen: Kitchen, prepared: Prepared) ->
     assert names(prepared.take(orders("ab"))) == "ab"
 
 
-def test_what_breaks_is_left_to_its_batch(kitchen: Kitchen, prepared: Prepared) -> None:
+@pytest.mark.parametrize("how", BROKEN)
+def test_what_breaks_is_left_to_its_batch(kitchen: Kitchen, prepared: Prepared, how: str) -> None:
     """The thread goes on with the next list; the batch prepares the broken one itself and meets its error."""
-    prepared.expect([order("a", breaks=True), *orders("b")])
+    prepared.expect([order("a", breaks=how), *orders("b")])
     kitchen.let(2)
     kitchen.wait_for("a")
-    assert taken(prepared, [order("a", breaks=True)]) == "."
+    assert taken(prepared, [order("a", breaks=how)]) == "."
     prepared.expect(orders("b"))
     prepared.expect(orders("bc"))
     kitchen.let(1)

@@ -229,14 +229,15 @@ class TestLimits:
         assert mistake.endswith("expected one of " + ", ".join(CHOICES[flag]) + others)
 
     @pytest.mark.parametrize("name", ["embedder:Embedder", "a.b_c.d1:E_2", "größe:Maß"])
-    def test_an_engine_of_ones_own_is_named_as_entry_points_are(self, name: str) -> None:
-        """By module and class, for the worker or for one of its models."""
+    def test_an_engine_of_ones_own_is_named_by_module_and_class(self, name: str) -> None:
+        """For the worker, or for one of its models."""
         assert read(engine=name).engine == name
         models = {"one": {"model": "m", "engine": name}, "other": "n"}
         assert {one.engine for one in read(models=models).catalogue.values()} == {name, "faster-whisper"}
 
     @pytest.mark.parametrize(
-        "name", ["embedder", "embedder:", ":E", "1a:B", "a:b:c", "a b:C", "a:b.c", "/a:B", ""]
+        "name",
+        ["embedder", "embedder:", ":E", "1a:B", "a:b:c", "a b:C", "a..b:C", "a.:b", "a:b.c", "/a:B", ""],
     )
     def test_other_names_of_engines_are_refused(self, name: str) -> None:
         """Likewise, and both say what there is."""

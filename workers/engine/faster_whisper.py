@@ -42,10 +42,9 @@ from workers.engine.loading import (
     chosen_device,
     is_out_of_memory,
     load_model,
-    model_folder,
-    shown_name,
     unavailable,
 )
+from workers.engine.naming import model_folder, shown_name
 from workers.engine.speech import joined, stretches_of_speech
 from workers.engine.vocabulary import Vocabulary
 from workers.engine.words import align

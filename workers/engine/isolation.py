@@ -101,9 +101,17 @@ def without_frames(error: TranscriptionError) -> TranscriptionError:
     return error
 
 
+def said_by(thing: object) -> str:
+    """The text of `thing`, as anybody can write it down; empty if it will not say."""
+    try:
+        return str(thing).encode("utf-8", "replace").decode()
+    except Exception:  # of a `__str__` that somebody else wrote
+        return ""
+
+
 def as_engine_error(error: Exception) -> TranscriptionError:
     """`error` as the world may see it: its type and message, without paths, at most 500 characters."""
     if isinstance(error, TranscriptionError):
         return error
-    message = _PATH.sub("<path>", " ".join(str(error).split()))
+    message = _PATH.sub("<path>", " ".join(said_by(error).split()))
     return EngineError(f"{type(error).__name__}: {message}"[:MAX_MESSAGE_CHARACTERS])

@@ -8,9 +8,7 @@ import ctranslate2
 from faster_whisper import WhisperModel
 
 from protocol.errors import EngineError, OutOfMemory
-from workers import demo
-
-DEMO = "demo"
+from workers.engine.naming import local_folder
 
 #: `auto` on the CPU: the promise that a batched row equals the row alone is given at float32, so only
 #: an operator who asks for int8 trades it for speed.
@@ -90,11 +88,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in message for sign in _OUT_OF_MEMORY)
 
 
-def shown_name(name: str) -> str:
-    """How a model stands on transcripts: a folder by its last part only, anything else as it is."""
-    return Path(name).name if _is_folder(name) else name
-
-
 def chosen_device(device: str) -> str:
     """The device that `auto` means here; anything else as it is."""
     if device != "auto":
@@ -111,30 +104,6 @@ def chosen_compute_type(compute_type: str, device: str) -> str:
     return CPU_COMPUTE_TYPE
 
 
-def model_folder(name: str) -> Path | None:
-    """The folder that `name` means; None for a size or a hub id, which faster-whisper looks up."""
-    if name == DEMO:
-        return demo.model_path()
-    return Path(name).expanduser() if _is_folder(name) else None
-
-
-def local_folder(name: str) -> Path | None:
-    """The folder that `name` means, which is there; None for a size or a hub id.
-
-    Raises:
-        FileNotFoundError: `name` is written as a folder is, and there is none.
-    """
-    folder = model_folder(name)
-    if folder is not None and not folder.is_dir():
-        raise FileNotFoundError("there is no such folder")
-    return folder
-
-
 def is_small(folder: Path | None) -> bool:
     """Whether the model in `folder` is better run in several calls at once; no stock weights are."""
     return folder is not None and (folder / "model.bin").stat().st_size <= SMALL_BYTES
-
-
-def _is_folder(name: str) -> bool:
-    """Whether `name` is a local folder, or written as only a folder is (a hub id may hold one slash)."""
-    return Path(name).is_dir() or name.startswith(("/", ".", "~"))

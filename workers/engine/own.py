@@ -4,26 +4,27 @@ It has the members of `workers.engine.base.Engine`, or inherits those that it do
 fails the row that it was made with, as far as that can be told, and never ends the engine process:
 
 1. A class that cannot be imported, made or loaded is a model that cannot be loaded.
-2. A row whose `prepare` raises is refused with that; the others run without it.
+2. A row whose `prepare` raises, or that is another's, is refused; the others run without it.
 3. `run` owes one outcome for each row; a batch with more or fewer is taken apart, as if `run` had raised.
-4. An outcome that nobody could read fails alone.
+4. An outcome that nobody could read fails alone. What goes out is what the JSON of it says, so that it can be
+   written beside any other.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields
 from importlib import import_module
 from typing import Any
 
-from protocol.errors import EngineError, OutOfMemory, TranscriptionError
-from protocol.fast_json import dumps
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from protocol.errors import BY_NAME, EngineError, OutOfMemory, RequestError, TranscriptionError
 from protocol.options import Options
-from protocol.transcript import Segment, Transcript
-from protocol.wire import encode_transcript
 from workers.engine.base import Asked, Engine, Heard, Outcome, Row, Samples
-from workers.engine.isolation import as_engine_error
+from workers.engine.isolation import MAX_MESSAGE_CHARACTERS, as_engine_error, said_by
+from workers.engine.naming import shown_name
 
 log = logging.getLogger("workers.engine.own")
 
@@ -31,16 +32,10 @@ log = logging.getLogger("workers.engine.own")
 #: numbers has some 80 000 bytes.
 MAX_OUTCOME_BYTES = 1_000_000
 
-#: What a field of `Heard` must be, where JSON alone would not say that it is something else.
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "text": str,
-    "language": str,
-    "language_probability": (int, float),
-    "segments": tuple,
-    "no_speech": bool,
-    "warnings": tuple,
-    "data": (dict, type(None)),
-}
+#: Longest code of an error, in characters: it is a label in metrics.
+MAX_CODE_CHARACTERS = 40
+
+_HEARD = TypeAdapter(Heard)
 
 
 class OwnEngine(Engine):
@@ -48,8 +43,9 @@ class OwnEngine(Engine):
 
     def __init__(self, name: str, model: str, **how: Any) -> None:
         """`name` is ``module:Class``; the class is called with `model`, and with `how` by name."""
-        self.model = model
+        self.model = shown_name(model)
         self._name = name
+        self._given = model
         self._how = how
         self._engine: Engine | None = None
 
@@ -62,7 +58,7 @@ class OwnEngine(Engine):
         """
         module, _, attribute = self._name.partition(":")
         try:
-            engine: Engine = getattr(import_module(module), attribute)(self.model, **self._how)
+            engine: Engine = getattr(import_module(module), attribute)(self._given, **self._how)
             engine.load()
         except OutOfMemory:
             raise
@@ -87,6 +83,8 @@ class OwnEngine(Engine):
         row = self._loaded.prepare(samples, options)
         if not isinstance(row, Row):
             raise self._mistaken(f"{type(row).__name__} for a row")
+        if row.samples is not samples:  # an answer to it may be one to somebody else
+            raise self._mistaken("a row of other samples than it was asked to prepare")
         return row
 
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
@@ -94,6 +92,7 @@ class OwnEngine(Engine):
         try:
             rows = list(self._loaded.prepare_all(asked))
         except Exception:  # one by one, it is seen whose it is
+            log.exception("engine %s prepares one by one what it could not prepare at once", self._name)
             rows = []
         return rows if _are_for(rows, asked) else [self._row(samples, options) for samples, options in asked]
 
@@ -102,34 +101,34 @@ class OwnEngine(Engine):
             return self.prepare(samples, options)
         except Exception as error:  # of this row, whose neighbours have nothing to do with it
             log.exception("engine %s could not prepare a request", self._name)
-            return Row(samples=samples, options=options, features=as_engine_error(error))
+            return Row(samples=samples, options=options, features=told(error))
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """Its outcomes, checked, and the errors of those that could not be prepared.
 
         Raises:
             OutOfMemory: the device could not hold this batch.
-            Exception: anything else of its own.
+            TranscriptionError: anything else of its own, or that it gave too few.
         """
         prepared = [row for row in rows if not isinstance(row.features, TranscriptionError)]
-        outcomes = self._run(prepared) if prepared else []
-        if len(outcomes) != len(prepared):
-            raise EngineError(f"engine {self._name!r} gave {len(outcomes)} outcomes for {len(prepared)} rows")
-        given = iter(outcomes)
+        given = iter(self._run(prepared) if prepared else ())
         return [
             row.features if isinstance(row.features, TranscriptionError) else self._checked(next(given))
             for row in rows
         ]
 
-    def _run(self, rows: Sequence[Row]) -> list[Outcome]:
+    def _run(self, rows: Sequence[Row]) -> list[object]:
+        """As many outcomes as there are rows."""
         try:
-            return list(self._loaded.run(rows))
-        except OutOfMemory:
-            raise
-        except Exception:
-            if len(rows) == 1:  # the guilty one; a larger batch is halved, and runs again
+            outcomes: list[object] = list(self._loaded.run(list(rows)))
+        except Exception as error:
+            if len(rows) == 1 and not isinstance(error, TranscriptionError):
+                # The guilty one: a larger batch is halved, and runs again.
                 log.exception("engine %s could not run a request", self._name)
-            raise
+            raise told(error) from error
+        if len(outcomes) != len(rows):
+            raise self._mistaken(f"{len(outcomes)} outcomes for {len(rows)} rows")
+        return outcomes
 
     @property
     def _loaded(self) -> Engine:
@@ -138,17 +137,35 @@ class OwnEngine(Engine):
         return self._engine
 
     def _checked(self, outcome: object) -> Outcome:
-        """`outcome` if it can be told to the caller, else an error that says why not."""
+        """`outcome` as it can be told to the caller, else an error that says why not."""
         if isinstance(outcome, TranscriptionError):
-            return outcome
+            return told(outcome)
         if not isinstance(outcome, Heard):
             return self._mistaken(f"{type(outcome).__name__} for an outcome, expected Heard or an error")
-        if mistake := _mistyped(outcome) or _unreadable(outcome):
-            return self._mistaken(mistake)
-        return outcome
+        try:
+            written = orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY)
+            if len(written) > MAX_OUTCOME_BYTES:
+                return self._mistaken(f"an outcome of {len(written)} bytes, the limit is {MAX_OUTCOME_BYTES}")
+            return _HEARD.validate_json(written, strict=True)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            return self._mistaken(f"{'.'.join(map(str, first['loc']))} in an outcome: {first['msg']}")
+        except (TypeError, RecursionError) as error:  # of orjson
+            return self._mistaken(f"an outcome that is not plain data: {error}")
 
     def _mistaken(self, what: str) -> EngineError:
         return EngineError(f"engine {self._name!r} gave {what}")
+
+
+def told(error: Exception) -> TranscriptionError:
+    """`error` as the caller may have it: one of our own classes, with a text and a code."""
+    if not isinstance(error, TranscriptionError):
+        return as_engine_error(error)
+    message = said_by(getattr(error, "message", ""))[:MAX_MESSAGE_CHARACTERS]
+    if not isinstance(error, RequestError | EngineError):  # what becomes of a request is not for it to say
+        return EngineError(message)
+    kind: type[TranscriptionError] = next(kind for kind in type(error).__mro__ if kind in BY_NAME.values())
+    return kind(message, said_by(getattr(error, "code", ""))[:MAX_CODE_CHARACTERS] or None)
 
 
 def _are_for(rows: Sequence[object], asked: Sequence[Asked]) -> bool:
@@ -157,25 +174,3 @@ def _are_for(rows: Sequence[object], asked: Sequence[Asked]) -> bool:
         return False
     pairs = zip(rows, asked, strict=True)
     return all(isinstance(row, Row) and row.samples is samples for row, (samples, _) in pairs)
-
-
-def _mistyped(heard: Heard) -> str:
-    """What is of the wrong type; empty if nothing is."""
-    for name, kind in _TYPES.items():
-        if not isinstance(value := getattr(heard, name), kind):
-            return f"{name} of type {type(value).__name__}"
-    return "" if all(isinstance(one, Segment) for one in heard.segments) else "segments of another type"
-
-
-def _unreadable(heard: Heard) -> str:
-    """What keeps it from being stored; empty if nothing does."""
-    try:
-        size = len(dumps(encode_transcript(_as_transcript(heard))))
-    except (TypeError, ValueError, RecursionError) as error:
-        return f"an outcome that is not plain data: {error}"
-    return f"an outcome of {size} bytes, the limit is {MAX_OUTCOME_BYTES}" if size > MAX_OUTCOME_BYTES else ""
-
-
-def _as_transcript(heard: Heard) -> Transcript:
-    said = {one.name: getattr(heard, one.name) for one in fields(Heard)}
-    return Transcript(request_id="", duration=0.0, **said)

@@ -16,7 +16,8 @@ from faster_whisper.utils import get_logger
 from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 
-from workers.engine.loading import local_folder, unavailable
+from workers.engine.loading import unavailable
+from workers.engine.naming import local_folder
 from workers.engine.torch.graphs import KEPT_IN, Graphs
 from workers.engine.torch.model import TorchModel
 from workers.engine.torch.network import Network
