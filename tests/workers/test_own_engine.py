@@ -77,11 +77,15 @@ def test_only_three_members_must_be_there() -> None:
         (f"{HERE}:Clumsy", "unloadable", "RuntimeError: cannot read <path>"),
     ],
 )
-def test_what_cannot_be_loaded_says_why(name: str, model: str, reason: str) -> None:
-    """Rule 1, with the name that was given; without paths."""
+def test_what_cannot_be_loaded_says_why(
+    name: str, model: str, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Rule 1, with the name that was given; without paths. The log has the traceback."""
     with pytest.raises(EngineError, match=f"engine '{name}' cannot be loaded: {reason}") as raised:
         OwnEngine(name, model).load()
     assert raised.value.code == "MODEL_UNAVAILABLE"
+    [record] = caplog.records
+    assert record.exc_info is not None
 
 
 def test_a_model_too_large_for_the_device_is_no_mistake() -> None:
@@ -130,11 +134,15 @@ def test_a_batch_of_refused_rows_is_no_call() -> None:
 
 
 @pytest.mark.parametrize("model", ["loses rows", "mixes rows up", "forgets"])
-def test_rows_that_are_not_those_asked_for_are_prepared_one_by_one(model: str) -> None:
+def test_rows_that_are_not_those_asked_for_are_prepared_one_by_one(
+    model: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whatever its `prepare_all` does, no request is answered with another's row."""
     engine = loaded("Clumsy", model)
     rows = engine.prepare_all([(SAMPLES, Options()), (np.zeros(16_000, np.float32), Options())])
     assert [row.seconds for row in rows] == [0.5, 1.0]
+    [record] = caplog.records
+    assert "prepares one by one" in record.getMessage()
 
 
 def test_a_batch_with_too_few_outcomes_fails() -> None:
@@ -245,6 +253,24 @@ def test_an_error_is_one_of_ours_with_a_text_and_a_code(error: Exception, args: 
     kind = type(error) if type(error) in (RequestError, OutOfMemory) else EngineError
     found = told(error)
     assert (type(found), found.args) == (RequestError if isinstance(error, Unsaid) else kind, args)
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_an_error_goes_out_as_ours_raised_or_returned(*, is_raised: bool) -> None:
+    """Made of another error, as in a hurry: its text, and not the error, which no JSON holds."""
+
+    class Hurried(own_engines.Least):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            error = RequestError(ValueError("too noisy"))  # type: ignore[arg-type]
+            if is_raised:
+                raise error
+            return [error for _ in rows]
+
+    engine = OwnEngine("a:b", "m")
+    engine._engine = Hurried("m")
+    for outcome in run(engine, None, None):
+        assert isinstance(outcome, RequestError)
+        assert outcome.args == ("too noisy", "BAD_REQUEST")
 
 
 def test_an_error_that_is_meant_has_no_traceback(caplog: pytest.LogCaptureFixture) -> None:

@@ -93,8 +93,11 @@ class OwnEngine(Engine):
             rows = list(self._loaded.prepare_all(asked))
         except Exception:  # one by one, it is seen whose it is
             log.exception("engine %s prepares one by one what it could not prepare at once", self._name)
-            rows = []
-        return rows if _are_for(rows, asked) else [self._row(samples, options) for samples, options in asked]
+            return [self._row(samples, options) for samples, options in asked]
+        if _are_for(rows, asked):
+            return rows
+        log.warning("engine %s prepares one by one: at once, it gave rows of other requests", self._name)
+        return [self._row(samples, options) for samples, options in asked]
 
     def _row(self, samples: Samples, options: Options) -> Row:
         try:
