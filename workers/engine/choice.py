@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protocol.errors import EngineError
 from workers.engine.base import Engine
@@ -27,21 +27,14 @@ def make_engine(settings: Settings) -> Engine:
             per_longest=cost.per_longest_second_ms / 1000,
             prepare=cost.prepare_per_row_ms / 1000,
         )
+    how: dict[str, Any] = {
+        "device": settings.device,
+        "compute_type": settings.compute_type,
+        "cpu_threads": settings.cpu_threads or os.cpu_count() or 1,
+    }
     if ":" in settings.engine:
-        return OwnEngine(
-            settings.engine,
-            settings.model,
-            device=settings.device,
-            compute_type=settings.compute_type,
-            cpu_threads=settings.cpu_threads or os.cpu_count() or 1,
-        )
-    return whisper_engine(settings.engine)(
-        settings.model,
-        device=settings.device,
-        compute_type=settings.compute_type,
-        cpu_threads=settings.cpu_threads or os.cpu_count() or 1,
-        audio_context=settings.audio_context,
-    )
+        return OwnEngine(settings.engine, settings.model, **how)
+    return whisper_engine(settings.engine)(settings.model, audio_context=settings.audio_context, **how)
 
 
 def whisper_engine(name: str) -> type[FasterWhisperEngine]:

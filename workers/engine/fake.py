@@ -42,7 +42,7 @@ import numpy as np
 from protocol.errors import EngineError, EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
 from protocol.transcript import Segment
-from workers.engine.base import Again, Asked, Heard, Outcome, Row, Samples
+from workers.engine.base import Again, Engine, Heard, Outcome, Row, Samples
 
 #: Enough of a SHA-256 that no two test files share it, and short enough to read in a log.
 FINGERPRINT_DIGITS = 16
@@ -59,7 +59,7 @@ def fingerprint(samples: Samples) -> str:
     return hashlib.sha256(pcm.tobytes()).hexdigest()[:FINGERPRINT_DIGITS]
 
 
-class FakeEngine:
+class FakeEngine(Engine):
     """The seam, with no model behind it; see the head of this module."""
 
     def __init__(
@@ -98,18 +98,11 @@ class FakeEngine:
             raise EngineError(f"model {self.model!r} cannot be loaded, as scripted", "MODEL_UNAVAILABLE")
         self._sleep((_number(_LOADS, self._script) or 0) / 1000)
 
-    def unload(self) -> None:
-        """Nothing to give back."""
-
     def prepare(self, samples: Samples, options: Options) -> Row:
         """The row as it is, after its cost; there are no features."""
         if self._prepare:
             self._sleep(self._prepare)
         return Row(samples=samples, options=options)
-
-    def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
-        """One after the other, so that costs add up as they are scripted."""
-        return [self.prepare(samples, options) for samples, options in asked]
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order, after the scripted cost.

@@ -78,15 +78,15 @@ class _Attempt:
             self.outcomes |= dict(zip(piece, outcomes, strict=True))
         except OutOfMemory as error:
             self.out_of_memory_at = len(piece)
-            self._halve_or_fail(piece, without_frames(error))
+            self._halve_or_fail(piece, error)
         # The one blanket `except` of the engine side: whatever an engine raises, its caller must still
         # settle every request of the batch.
         except Exception as error:
-            self._halve_or_fail(piece, without_frames(as_engine_error(error)))
+            self._halve_or_fail(piece, as_engine_error(error))
 
     def _halve_or_fail(self, piece: range, error: TranscriptionError) -> None:
         if len(piece) == 1:
-            self.outcomes[piece[0]] = error
+            self.outcomes[piece[0]] = without_frames(error)
         else:
             self._halve(piece)
 

@@ -35,8 +35,6 @@ MAX_OUTCOME_BYTES = 1_000_000
 #: Longest code of an error, in characters: it is a label in metrics.
 MAX_CODE_CHARACTERS = 40
 
-_HEARD = TypeAdapter(Heard)
-
 
 class OwnEngine(Engine):
     """The door to it; see the head of this module. The class is imported by `load`, not before."""
@@ -48,6 +46,7 @@ class OwnEngine(Engine):
         self._given = model
         self._how = how
         self._engine: Engine | None = None
+        self._heard = TypeAdapter(Heard)
 
     def load(self) -> None:
         """Import the class, make one and load it.
@@ -81,10 +80,8 @@ class OwnEngine(Engine):
     def prepare(self, samples: Samples, options: Options) -> Row:
         """As it does; what it raises ahead of a batch, it raises in it again."""
         row = self._loaded.prepare(samples, options)
-        if not isinstance(row, Row):
-            raise self._mistaken(f"{type(row).__name__} for a row")
-        if row.samples is not samples:  # an answer to it may be one to somebody else
-            raise self._mistaken("a row of other samples than it was asked to prepare")
+        if mistake := _mistake_in(row, samples):
+            raise self._mistaken(mistake)
         return row
 
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
@@ -149,7 +146,7 @@ class OwnEngine(Engine):
             written = orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY)
             if len(written) > MAX_OUTCOME_BYTES:
                 return self._mistaken(f"an outcome of {len(written)} bytes, the limit is {MAX_OUTCOME_BYTES}")
-            return _HEARD.validate_json(written, strict=True)
+            return self._heard.validate_json(written, strict=True)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             return self._mistaken(f"{'.'.join(map(str, first['loc']))} in an outcome: {first['msg']}")
@@ -172,8 +169,16 @@ def told(error: Exception) -> TranscriptionError:
 
 
 def _are_for(rows: Sequence[object], asked: Sequence[Asked]) -> bool:
-    """Whether each is a row, and that of its place: one in another's would be an answer to somebody else."""
+    """Whether there is a row for each, and it stands in its place."""
     if len(rows) != len(asked):
         return False
-    pairs = zip(rows, asked, strict=True)
-    return all(isinstance(row, Row) and row.samples is samples for row, (samples, _) in pairs)
+    return not any(_mistake_in(row, samples) for row, (samples, _) in zip(rows, asked, strict=True))
+
+
+def _mistake_in(row: object, samples: Samples) -> str:
+    """What is given instead of a row of `samples`; empty if it is one."""
+    if not isinstance(row, Row):
+        return f"{type(row).__name__} for a row"
+    if row.samples is not samples:  # an answer to it may be one to somebody else
+        return "a row of other samples than it was asked to prepare"
+    return ""
