@@ -34,6 +34,12 @@ def without_gradients(function: Callable[P, R]) -> Callable[P, R]:
     return inferring
 
 
+def give_back() -> None:
+    """Let the device have what torch keeps of the memory that was freed."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 class TorchModel:
     """One loaded model. Rows of a call may have prompts of any length."""
 
@@ -73,14 +79,12 @@ class TorchModel:
         """Give the memory of recorded steps back to the device."""
         if self._graphs is not None:
             self._graphs.forget()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
 
     def unload_model(self) -> None:
         """Let go of the weights, and give their memory back to the device."""
         self._network = self._graphs = None
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        give_back()
 
     @without_gradients
     def encode(self, features: NDArray[np.float32] | Tensor) -> Tensor:
