@@ -52,11 +52,16 @@ TALK_SENTENCES = 8
 @pytest.fixture(scope="module")
 def env(new_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a reader: a worker with the demo model on a Redis, our commands on the PATH."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
-    environ = {**clean, "REDIS_URL": new_redis, "PATH": path}
+    environ = of_a_reader(new_redis)
     with worker_for_demo("docs", tmp_path_factory.mktemp("worker"), environ):
         yield environ
+
+
+def of_a_reader(redis_url: str) -> dict[str, str]:
+    """The environment in which pages are read: nothing set but where Redis is, our commands on the PATH."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
+    return {**clean, "REDIS_URL": redis_url, "PATH": path}
 
 
 @pytest.fixture(scope="module")

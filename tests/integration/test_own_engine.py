@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +16,7 @@ from protocol.transcript import Transcript
 from tests.documents import ROOT, blocks
 from tests.integration.conftest import StartWorker
 from tests.integration.terminal import terminal
-from tests.integration.test_docs_examples import SENTENCES, run_page, said, write_wav
+from tests.integration.test_docs_examples import SENTENCES, of_a_reader, run_page, said, write_wav
 from workers.demo import speech
 
 PAGE = ROOT / "docs/how-to/own-engine.md"
@@ -80,9 +78,7 @@ def test_what_the_page_shows_works(new_redis: str, tmp_path: Path) -> None:
     clips = {clip.path.stem: clip for clip in speech()}
     for name in ("one", "two"):
         write_wav(tmp_path / f"{name}.wav", said(clips[SENTENCES[name]]))
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("SEGUE_")}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
-    with terminal("own-engine.md", {**clean, "REDIS_URL": new_redis, "PATH": path}, tmp_path) as opened:
+    with terminal("own-engine.md", of_a_reader(new_redis), tmp_path) as opened:
         run_page("docs/how-to/own-engine.md", text, opened)
 
 
