@@ -119,7 +119,7 @@ def stock_sender(redis_url: str) -> Iterator[Celery]:
 
 def message_kwargs() -> dict[str, Any]:
     """What the message of one of our requests says."""
-    payload = Payload(encoding=Encoding.PCM, samples=len(AUDIO), key=payload_key(_ID))
+    payload = Payload(encoding=Encoding.PCM, length=len(AUDIO), key=payload_key(_ID))
     options = Options(language="en")
     return encode_request(Request(request_id=_ID, payload=payload, options=options, submitted_at=1.8e9))
 

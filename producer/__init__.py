@@ -1,4 +1,4 @@
-"""What callers use: submit audio segments, poll and collect transcripts. Needs neither a GPU nor a model."""
+"""What callers use: submit audio or text, poll and collect results. Needs neither a GPU nor a model."""
 
 from producer.aio import AsyncClient
 from producer.aio_recording import AsyncRecordingTicket
@@ -6,6 +6,7 @@ from producer.aio_ticket import AsyncTicket, AsyncTicketGroup
 from producer.audio import AudioLike
 from producer.client import Client
 from producer.recording import RecordingTicket
+from producer.text import Text
 from producer.ticket import Ticket, TicketGroup
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "AudioLike",
     "Client",
     "RecordingTicket",
+    "Text",
     "Ticket",
     "TicketGroup",
 ]

@@ -22,6 +22,7 @@ from producer.exchange import run_awaited, unless_cancelled
 from producer.given import GivenForMany, GivenForOne, GivenOptions, GivenTerms
 from producer.lookout import Lookout
 from producer.offer import enqueue_awaited, offer_once_awaited
+from producer.packing import Given
 from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
 from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.results import Outcome, depths, statuses
@@ -66,7 +67,7 @@ class AsyncClient:
 
     async def submit(
         self,
-        audio: AudioLike,
+        audio: Given,
         *,
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
@@ -97,7 +98,7 @@ class AsyncClient:
 
     async def submit_many(
         self,
-        audios: Iterable[AudioLike],
+        audios: Iterable[Given],
         *,
         request_ids: Sequence[str] | None = None,
         sample_rate: int | None = None,
@@ -156,7 +157,7 @@ class AsyncClient:
         return AsyncRecordingTicket(self, self._connection, self._standing, check_request_id(request_id))
 
     async def transcribe(
-        self, audio: AudioLike, *, timeout: float | None = None, **given: Unpack[GivenForOne]
+        self, audio: Given, *, timeout: float | None = None, **given: Unpack[GivenForOne]
     ) -> Transcript:
         """Submit one audio segment and wait for its transcript; see `submit` and `AsyncTicket.result`."""
         ticket = await self.submit(audio, **given)
@@ -164,7 +165,7 @@ class AsyncClient:
 
     async def transcribe_batch(
         self,
-        audios: Iterable[AudioLike],
+        audios: Iterable[Given],
         *,
         timeout: float | None = None,
         progress: Progress | None = None,

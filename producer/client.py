@@ -13,6 +13,7 @@ from producer.connection import connect, redis_errors
 from producer.exchange import run
 from producer.given import GivenForMany, GivenForOne, GivenOptions, GivenTerms
 from producer.offer import enqueue, offer_once
+from producer.packing import Given
 from producer.pending import DEFAULT_TIMEOUT, Progress, in_place
 from producer.reading import MAX_IN_FLIGHT, Plan, Reading, Split
 from producer.recording import RecordingTicket
@@ -72,7 +73,7 @@ class Client:
 
     def submit(
         self,
-        audio: AudioLike,
+        audio: Given,
         *,
         sample_rate: int | None = None,
         priority: str = Priority.NORMAL,
@@ -85,11 +86,12 @@ class Client:
         metadata: Mapping[str, str] | None = None,
         **options: Unpack[GivenOptions],
     ) -> Ticket:
-        """Enqueue one audio segment.
+        """Enqueue one audio segment, or a text for a model that takes it.
 
         Args:
             audio: path, bytes or binary file of a WAV, FLAC, Ogg, MP3, M4A or WebM; or a NumPy array of
-                samples, shape ``[n]`` or with up to 8 channels, alone or as ``(array, sample_rate)``.
+                samples, shape ``[n]`` or with up to 8 channels, alone or as ``(array, sample_rate)``; or a
+                `producer.Text`.
             sample_rate: of an array, in Hz; None means 16 000.
             priority: ``"urgent"``, ``"normal"`` or ``"bulk"``.
             request_id: by which the result is known; None makes one. Sent again with the same audio and
@@ -108,7 +110,7 @@ class Client:
             options: see `protocol.options.Options`.
 
         Raises:
-            RequestError: something about the audio or the options is wrong; the message says what. Or
+            RequestError: something about the audio, text or options is wrong; the message says what. Or
                 the id stands for another content already (`ID_CONFLICT`).
             Overloaded: too much waits, or too long for the deadline, or Redis is full; nothing of it is
                 kept. `retry_after` says in how many seconds again may help.
@@ -132,7 +134,7 @@ class Client:
 
     def submit_many(
         self,
-        audios: Iterable[AudioLike],
+        audios: Iterable[Given],
         *,
         request_ids: Sequence[str] | None = None,
         sample_rate: int | None = None,
@@ -215,14 +217,14 @@ class Client:
         return RecordingTicket(self, self._connection, self._standing, check_request_id(request_id))
 
     def transcribe(
-        self, audio: AudioLike, *, timeout: float | None = None, **given: Unpack[GivenForOne]
+        self, audio: Given, *, timeout: float | None = None, **given: Unpack[GivenForOne]
     ) -> Transcript:
         """Submit one audio segment and wait for its transcript; see `submit` and `Ticket.result`."""
         return self.submit(audio, **given).result(timeout)
 
     def transcribe_batch(
         self,
-        audios: Iterable[AudioLike],
+        audios: Iterable[Given],
         *,
         timeout: float | None = None,
         progress: Progress | None = None,

@@ -1,4 +1,4 @@
-"""What a request's content is known by: the same sound and options are the same request, sent again."""
+"""What a request's content is known by: the same sound or text and options are the same request."""
 
 from __future__ import annotations
 
@@ -31,10 +31,12 @@ def wanted(options: Options, conversation: str | None = None) -> blake2b:
     return blake2b(json.dumps(_plain(changes), sort_keys=True).encode(), digest_size=DIGEST_BYTES)
 
 
-def digest(samples: NDArray[np.int16], begun: blake2b) -> bytes:
-    """The digest of an audio segment, int16 of shape ``[n_samples]``, and of what is `wanted` of it."""
+def digest(given: NDArray[np.int16] | bytes, begun: blake2b) -> bytes:
+    """The digest of an audio segment, int16 of shape ``[n_samples]``, or of a text as UTF-8, and of what is
+    `wanted` of it.
+    """
     content = begun.copy()
-    content.update(np.ascontiguousarray(samples, "<i2").data)
+    content.update(given if isinstance(given, bytes) else np.ascontiguousarray(given, "<i2").data)
     return content.digest()
 
 

@@ -19,7 +19,7 @@ from producer.fresh_id import fresh_id
 from protocol.request import Request
 from protocol.routing import PRIORITY_NUMBERS, QUEUE, TASK_NAME, payload_key
 from protocol.signing import Keys, digest_of, sign
-from protocol.wire import encode_request
+from protocol.wire import encode_request, length_name
 
 #: What stands for the arguments wherever Celery shows them.
 HIDDEN = "<hidden>"
@@ -28,7 +28,7 @@ _NO_EMBED = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
 
 #: What stands in a form for that which differs from message to message: of each process its own, so that no
 #: prompt and no name can hold one.
-_ID, _SAMPLES, _SUBMITTED_AT, _DIGEST, _SIGNATURE, _TAG = _BLANKS = [token_hex(16) for _ in range(6)]
+_ID, _LENGTH, _SUBMITTED_AT, _DIGEST, _SIGNATURE, _TAG = _BLANKS = [token_hex(16) for _ in range(6)]
 
 
 class Form:
@@ -43,30 +43,31 @@ class Form:
         each message is signed.
         """
         self._common = encode_request(example)
+        self._length_name = length_name(example.payload.encoding)
         self._keys = keys
-        arguments = self._arguments(_ID, _SAMPLES, _SUBMITTED_AT, None if keys is None else _DIGEST)
+        arguments = self._arguments(_ID, _LENGTH, _SUBMITTED_AT, None if keys is None else _DIGEST)
         if keys is not None:
             arguments["signature"] = _SIGNATURE
         self._text = _with_blanks(
             _task_message(_ID, arguments, PRIORITY_NUMBERS[example.priority], expires_at)
         )
 
-    def fill(self, request_id: str, *, samples: int, submitted_at: float, payload: bytes) -> bytes:
-        """What to push on the queue's list for a request whose audio, `payload`, lies under its key.
+    def fill(self, request_id: str, *, length: int, submitted_at: float, payload: bytes) -> bytes:
+        """What to push on the queue's list for a request whose `payload`, so long, lies under its key.
 
         `submitted_at` is in seconds on Redis's clock.
         """
-        values = {_ID: request_id, _SAMPLES: samples, _SUBMITTED_AT: submitted_at, _TAG: fresh_id()}
+        values = {_ID: request_id, _LENGTH: length, _SUBMITTED_AT: submitted_at, _TAG: fresh_id()}
         if self._keys is not None:
             digest = values[_DIGEST] = digest_of(payload)
-            arguments = self._arguments(request_id, samples, submitted_at, digest)
+            arguments = self._arguments(request_id, length, submitted_at, digest)
             values[_SIGNATURE] = sign(self._keys, request_id, arguments)
         return (self._text % values).encode()
 
     def _arguments(
-        self, request_id: str, samples: Any, submitted_at: Any, digest: str | None
+        self, request_id: str, length: Any, submitted_at: Any, digest: str | None
     ) -> dict[str, Any]:
-        audio = {**self._common["audio"], "samples": samples, "key": payload_key(request_id)}
+        audio = {**self._common["audio"], self._length_name: length, "key": payload_key(request_id)}
         if digest is not None:
             audio["digest"] = digest
         return {**self._common, "audio": audio, "submitted_at": submitted_at}
@@ -75,7 +76,7 @@ class Form:
 def _with_blanks(message: str) -> str:
     """`message` as a text to be filled in with ``%``. A blank for a number stands where its quotes stood."""
     text = message.replace("%", "%%")
-    for blank in (_SAMPLES, _SUBMITTED_AT):
+    for blank in (_LENGTH, _SUBMITTED_AT):
         text = text.replace(rf"\"{blank}\"", blank)
     for blank in _BLANKS:
         text = text.replace(blank, f"%({blank})s")

@@ -1,4 +1,4 @@
-"""Audio segments → envelopes: message, payload and what the content is known by, ready to be sent."""
+"""Audio segments and texts → envelopes: message, payload and what the content is known by, to be sent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal, TypeAlias, overload
 
-from producer.audio import AudioLike, encode_payload, read_audio
 from producer.content import digest, wanted
 from producer.fresh_id import fresh_id
 from producer.message import Form
+from producer.packing import Given, pack
 from protocol.errors import RequestError
 from protocol.metadata import check_metadata
 from protocol.options import Options
 from protocol.request import (
+    AUDIO_ENCODINGS,
     MIN_SAMPLES,
     Encoding,
     Payload,
@@ -41,17 +42,18 @@ MOST_AHEAD = 365 * 86_400
 #: Short ones go in one round trip, which this many make cheap for each.
 CHUNK = 64
 
-Named: TypeAlias = tuple[AudioLike, str | None]
-"""An audio segment, and its request id if the caller gave one."""
+Named: TypeAlias = tuple[Given, str | None]
+"""An audio segment or text, and its request id if the caller gave one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What holds for all audio segments of one call; every instance is valid."""
+    """What holds for all requests of one call; every instance is valid."""
 
     options: Options
     priority: Priority
     encoding: Encoding
+    """Of audio."""
     expires: float | None
     """Seconds after which a request is no longer worth starting."""
     deadline: float | None
@@ -101,7 +103,7 @@ class Envelope:
     payload: bytes = field(repr=False)
 
 
-def chunks(audios: Iterable[AudioLike], request_ids: Sequence[str] | None) -> Iterator[list[Named]]:
+def chunks(audios: Iterable[Given], request_ids: Sequence[str] | None) -> Iterator[list[Named]]:
     """`audios` with their ids, up to `CHUNK` at a time. Raises `RequestError` if ids are missing."""
     names = iter(request_ids) if request_ids is not None else None
     waiting = iter(audios)
@@ -113,7 +115,7 @@ def chunks(audios: Iterable[AudioLike], request_ids: Sequence[str] | None) -> It
 
 
 class Sealer:
-    """Makes the envelopes of audio segments that are sent together: what they share is done once.
+    """Makes the envelopes of requests that are sent together: what they share is done once.
 
     `now` is Redis's time in seconds, from which deadline and expiry count.
     """
@@ -123,44 +125,50 @@ class Sealer:
         self._now = now
         self._deadline_at = None if terms.deadline is None else now + terms.deadline
         self._wanted = wanted(terms.options, terms.conversation)
-        self._form = Form(
-            self._example(),
-            expires_at=None if terms.expires is None else now + terms.expires,
-            keys=keys_from_environment(),
-        )
+        self._forms: dict[Encoding, Form] = {}
 
-    def seal(self, audio: AudioLike, request_id: str | None) -> Envelope:
-        """Read one audio segment and write its message; the time that it waits counts from then on.
+    def seal(self, given: Given, request_id: str | None) -> Envelope:
+        """Read one audio segment, or text, and write its message; the time that it waits counts from then on.
 
         Raises:
-            RequestError: something about the audio or the id is wrong.
+            RequestError: something about it or the id is wrong.
         """
         terms = self._terms
         name = fresh_id() if request_id is None else check_request_id(request_id)
         begun = time.monotonic()
-        read = read_audio(audio, sample_rate=terms.sample_rate)
-        payload = encode_payload(read.samples, terms.encoding)
+        packed = pack(given, sample_rate=terms.sample_rate, encoding=terms.encoding)
         submitted_at = self._now + time.monotonic() - begun
         return Envelope(
             request_id=name,
-            warnings=read.warnings,
+            warnings=packed.warnings,
             priority=terms.priority,
             deadline_at=self._deadline_at,
             payload_ttl=terms.payload_ttl,
             conversation=terms.conversation,
-            digest=b"" if request_id is None else digest(read.samples, self._wanted),
-            message=self._form.fill(
-                name, samples=len(read.samples), submitted_at=submitted_at, payload=payload
+            digest=b"" if request_id is None else digest(packed.content, self._wanted),
+            message=self._form(packed.encoding).fill(
+                name, length=packed.length, submitted_at=submitted_at, payload=packed.payload
             ),
-            payload=payload,
+            payload=packed.payload,
         )
 
-    def _example(self) -> Request:
-        """What all have in common, with the id and the audio of none."""
+    def _form(self, encoding: Encoding) -> Form:
+        """That of the messages of those that travel so, written once."""
+        if encoding not in self._forms:
+            expires = self._terms.expires
+            self._forms[encoding] = Form(
+                self._example(encoding),
+                expires_at=None if expires is None else self._now + expires,
+                keys=keys_from_environment(),
+            )
+        return self._forms[encoding]
+
+    def _example(self, encoding: Encoding) -> Request:
+        """What all have in common, with the id and the payload of none."""
         name = fresh_id()
         return Request(
             request_id=name,
-            payload=Payload(encoding=self._terms.encoding, samples=MIN_SAMPLES, key=payload_key(name)),
+            payload=Payload(encoding=encoding, length=MIN_SAMPLES, key=payload_key(name)),
             options=self._terms.options,
             priority=self._terms.priority,
             submitted_at=self._now,
@@ -171,9 +179,9 @@ class Sealer:
         )
 
 
-def seal(audio: AudioLike, request_id: str | None, terms: Terms, now: float) -> Envelope:
-    """The envelope of one audio segment; see `Sealer`. Raises `RequestError`."""
-    return Sealer(terms, now).seal(audio, request_id)
+def seal(given: Given, request_id: str | None, terms: Terms, now: float) -> Envelope:
+    """The envelope of one request; see `Sealer`. Raises `RequestError`."""
+    return Sealer(terms, now).seal(given, request_id)
 
 
 @overload
@@ -222,9 +230,9 @@ def check_ahead(name: str, seconds: object) -> float | None:
 
 
 def _check_encoding(encoding: object) -> Encoding:
-    try:
-        return Encoding(str(encoding))
-    except ValueError:
+    known = {str(one): one for one in AUDIO_ENCODINGS}
+    if (found := known.get(str(encoding))) is None:
         raise RequestError(
-            f"encoding is {repr(encoding)[:40]}: expected one of {', '.join(Encoding)}", "BAD_OPTION"
-        ) from None
+            f"encoding is {repr(encoding)[:40]}: expected one of {', '.join(known)}", "BAD_OPTION"
+        )
+    return found

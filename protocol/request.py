@@ -1,4 +1,4 @@
-"""One audio segment to transcribe, and what the caller wants of it."""
+"""One audio segment to transcribe, or a text, and what the caller wants of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 from protocol.errors import RequestError
 from protocol.metadata import check_metadata
@@ -20,6 +21,13 @@ MAX_SECONDS = 30.0
 MIN_SECONDS = 0.05
 MAX_SAMPLES = int(MAX_SECONDS * SAMPLE_RATE)
 MIN_SAMPLES = int(MIN_SECONDS * SAMPLE_RATE)
+
+#: Longest text, in characters: what OpenAI's speech endpoint takes at once.
+MAX_CHARACTERS = 4_096
+
+#: Characters of a text that weigh as much as a second of audio where batches are put together: about as many
+#: as are said in one.
+CHARACTERS_A_SECOND = 15.0
 
 #: Largest audio carried inside a message, in bytes; above it a payload key is cheaper (kombu encodes
 #: inline bytes as base64 and keeps a second copy while the message is unacknowledged).
@@ -40,21 +48,29 @@ class Priority(StrEnum):
 
 
 class Encoding(StrEnum):
-    """How a payload's bytes hold its samples."""
+    """How a payload's bytes hold its samples, or its text."""
 
     PCM = "pcm_s16le"
     """Signed 16-bit little-endian samples, 16 kHz mono, no header."""
     FLAC = "flac"
     """A FLAC file, 16 kHz mono, 16 bit."""
+    TEXT = "utf-8"
+    """Text, and no audio: for models that take it."""
+
+
+AUDIO_ENCODINGS = (Encoding.PCM, Encoding.FLAC)
+
+Medium = Literal["audio", "text"]
+"""What a request brings, and a model takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Payload:
-    """Where a request's audio is: under a Redis key of its own, or inside the message."""
+    """Where a request's audio or text is: under a Redis key of its own, or inside the message."""
 
     encoding: Encoding
-    samples: int
-    """Number of samples at 16 kHz, as announced by the producer."""
+    length: int
+    """How many samples at 16 kHz, or characters of a text, as announced by the producer."""
     key: str | None = None
     inline: bytes | None = field(default=None, repr=False)
     digest: str | None = None
@@ -62,19 +78,26 @@ class Payload:
 
     def __post_init__(self) -> None:
         if (self.key is None) == (self.inline is None):
-            raise RequestError("audio needs either a key or inline bytes, and not both")
-        if not MIN_SAMPLES <= self.samples <= MAX_SAMPLES:
-            raise wrong_length(self.samples)
+            raise RequestError(f"{self.medium} needs either a key or inline bytes, and not both")
+        if self.medium == "text":
+            check_characters(self.length)
+        elif not MIN_SAMPLES <= self.length <= MAX_SAMPLES:
+            raise wrong_length(self.length)
+
+    @property
+    def medium(self) -> Medium:
+        """Which of the two it is."""
+        return "text" if self.encoding is Encoding.TEXT else "audio"
 
     @property
     def seconds(self) -> float:
-        """Length of the audio segment in seconds."""
-        return self.samples / SAMPLE_RATE
+        """Length of the audio segment in seconds; of a text about how long it takes to say it."""
+        return self.length / (CHARACTERS_A_SECOND if self.medium == "text" else SAMPLE_RATE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a caller asks: one audio segment and its options, known by its `request_id`."""
+    """What a caller asks: one audio segment or text and its options, known by its `request_id`."""
 
     request_id: str
     payload: Payload
@@ -108,6 +131,14 @@ def wrong_length(samples: int) -> RequestError:
     return RequestError(
         f"the audio lasts {seconds:.2f} s, the longest audio segment is {MAX_SECONDS:.0f} s", "TOO_LONG"
     )
+
+
+def check_characters(count: int) -> None:
+    """Raise `RequestError` unless a text may have so many characters."""
+    if count < 1:
+        raise RequestError("the text is empty: 0 characters", "TEXT_EMPTY")
+    if count > MAX_CHARACTERS:
+        raise RequestError(f"the text has {count} characters, the limit is {MAX_CHARACTERS}", "TOO_LONG")
 
 
 def check_request_id(request_id: object) -> str:

@@ -108,7 +108,7 @@ class Transcript:
     """Whisper's code; empty if none was named and `vad_filter` left nothing to detect it in."""
     language_probability: float
     duration: float
-    """Length of the audio segment in seconds."""
+    """Length of the audio segment in seconds; 0 for a text."""
     segments: tuple[Segment, ...] = field(default=(), repr=False)
     no_speech: bool = False
     """True if the engine heard nobody speak; the text is then empty."""
@@ -121,6 +121,8 @@ class Transcript:
     """The caller's own notes, as they were submitted with it."""
     data: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
     """Whatever else an engine of the operator's own has said of it, such as an embedding; None from ours."""
+    audio: bytes | None = field(default=None, repr=False)
+    """A sound file, if that is what such an engine has made of a text; None from ours."""
 
     @property
     def words(self) -> tuple[Word, ...] | None:

@@ -32,7 +32,7 @@ VERSION = 1
 _REQUEST_FIELDS = frozenset(
     "audio conversation deadline_at metadata options signature submitted_at tenant v".split()
 )
-_AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding", "samples"})
+_AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding"})
 
 #: What base64 consists of before its padding (RFC 4648, 4).
 _BASE64 = string.ascii_letters + string.digits + "+/"
@@ -53,7 +53,10 @@ _checked: dict[str, Options] = {}
 def encode_request(request: Request) -> dict[str, Any]:
     """The keyword arguments of the task for `request`."""
     payload = request.payload
-    audio: dict[str, Any] = {"encoding": str(payload.encoding), "samples": payload.samples}
+    audio: dict[str, Any] = {
+        "encoding": str(payload.encoding),
+        length_name(payload.encoding): payload.length,
+    }
     if payload.inline is None:
         audio["key"] = payload.key
         if payload.digest is not None:
@@ -74,6 +77,11 @@ def encode_request(request: Request) -> dict[str, Any]:
     if request.metadata is not None:
         encoded["metadata"] = request.metadata
     return encoded
+
+
+def length_name(encoding: Encoding) -> str:
+    """What a payload's length is called in a message: what it counts."""
+    return "characters" if encoding is Encoding.TEXT else "samples"
 
 
 def decode_request(request_id: object, kwargs: object, priority: Priority) -> Request:
@@ -110,13 +118,15 @@ def conversation_of(kwargs: object) -> str | None:
 
 
 def encode_transcript(transcript: Transcript) -> dict[str, Any]:
-    """The task's return value; it has `turns_before`, `metadata` and `data` only where there are any."""
+    """The task's return value; what few transcripts have it has only where there is any."""
     encoded = _values(transcript)
     if not transcript.turns_before:
         del encoded["turns_before"]
-    for name in ("metadata", "data"):
+    for name in ("metadata", "data", "audio"):
         if encoded[name] is None:
             del encoded[name]
+    if transcript.audio is not None:
+        encoded["audio"] = base64.b64encode(transcript.audio).decode("ascii")
     encoded["segments"] = [encode_segment(segment) for segment in transcript.segments]
     encoded["timings"] = None if transcript.timings is None else encode_timings(transcript.timings)
     return {"v": VERSION, **encoded}
@@ -148,8 +158,10 @@ def decode_transcript(encoded: Mapping[str, Any]) -> Transcript:
         values["segments"] = tuple(map(decode_segment, values["segments"]))
         values["warnings"] = tuple(values["warnings"])
         values["timings"] = Timings(**values["timings"]) if values["timings"] else None
+        if "audio" in values:
+            values["audio"] = base64.b64decode(values["audio"], validate=True)
         return Transcript(**values)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise EngineError("the stored result is not a transcript", "BAD_RESULT") from error
 
 
@@ -192,17 +204,12 @@ def _decode_options(given: object) -> Options:
 
 
 def _decode_payload(audio: object) -> Payload:
-    given = _mapping(audio, "audio", _AUDIO_FIELDS)
-    samples = given.get("samples")
-    if isinstance(samples, bool) or not isinstance(samples, int):
-        raise RequestError(f"audio.samples is {repr(samples)[:40]}: expected a whole number")
-    try:
-        encoding = Encoding(given.get("encoding", ""))
-    except ValueError:
-        raise RequestError(
-            f"audio.encoding is {repr(given.get('encoding'))[:40]}: expected one of {', '.join(Encoding)}",
-            "UNSUPPORTED_FORMAT",
-        ) from None
+    encoding = _decode_encoding(_mapping(audio, "audio", None).get("encoding"))
+    count = length_name(encoding)
+    given = _mapping(audio, "audio", _AUDIO_FIELDS | {count})
+    length = given.get(count)
+    if isinstance(length, bool) or not isinstance(length, int):
+        raise RequestError(f"audio.{count} is {repr(length)[:40]}: expected a whole number")
     key = given.get("key")
     if key is not None and not isinstance(key, str):
         raise RequestError(f"audio.key is {repr(key)[:40]}: expected text")
@@ -210,7 +217,17 @@ def _decode_payload(audio: object) -> Payload:
     if digest is not None and not isinstance(digest, str):
         raise RequestError(f"audio.digest is {repr(digest)[:40]}: expected text")
     inline = _decode_base64(given["base64"]) if "base64" in given else None
-    return Payload(encoding=encoding, samples=samples, key=key, inline=inline, digest=digest)
+    return Payload(encoding=encoding, length=length, key=key, inline=inline, digest=digest)
+
+
+def _decode_encoding(given: object) -> Encoding:
+    try:
+        return Encoding(given)  # type: ignore[arg-type]  # anything may have been given
+    except ValueError:
+        raise RequestError(
+            f"audio.encoding is {repr(given)[:40]}: expected one of {', '.join(Encoding)}",
+            "UNSUPPORTED_FORMAT",
+        ) from None
 
 
 def _decode_base64(text: object) -> bytes:

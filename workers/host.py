@@ -22,11 +22,11 @@ from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from protocol.errors import EngineError, TranscriptionError
+from protocol.errors import EngineError, RequestError, TranscriptionError
 from protocol.fast_json import dumps, loads
 from protocol.request import Priority, Request
 from protocol.wire import decode_request
-from workers.engine.base import Engine, Outcome, Row
+from workers.engine.base import Engine, Outcome, Row, prepared
 from workers.engine.isolation import run_isolated
 from workers.engine.models import Models, Tell
 from workers.engine.spent import Spent
@@ -111,7 +111,7 @@ class Host:
         self, engine: Engine, batch: dict[str, Any], requests: list[Request], started_at: float
     ) -> dict[str, Any]:
         ready = self._prepared.take(_orders(batch))
-        fetched = self._payloads.fetch(requests, [row.samples if row is not None else None for row in ready])
+        fetched = self._payloads.fetch(requests, [row.given if row is not None else None for row in ready])
         outcomes, rows = _rows(engine, requests, fetched, ready)
         for position, (_, _, progress) in enumerate(batch["requests"]):
             if progress is not None and position in rows:
@@ -145,8 +145,10 @@ class Host:
         fetched = self._payloads_ahead.fetch(requests)
         for order, request, found in zip(orders, requests, fetched, strict=True):
             engine = self._models.loaded(request.options.model_pref)
-            if engine is not None and isinstance(found, Fetched) and begin(order):
-                end(order, engine.prepare(found.samples, request.options))
+            if engine is None or isinstance(found, TranscriptionError) or _refusal(engine, request):
+                continue
+            if begin(order):
+                end(order, prepared(engine, found.given, request.options))
 
 
 def _rows(
@@ -158,19 +160,31 @@ def _rows(
     """By position: the outcome of those that failed already, the rows of the others."""
     failed: dict[int, Outcome] = {}
     there: dict[int, Fetched] = {}
-    for position, found in enumerate(fetched):
+    for position, (request, found) in enumerate(zip(requests, fetched, strict=True)):
         if isinstance(found, TranscriptionError):
             failed[position] = found
+        elif refused := _refusal(engine, request):
+            failed[position] = refused
         else:
             there[position] = found
     rows = {position: row for position in there if (row := ready[position]) is not None}
     missing = [position for position in there if position not in rows]
-    made = engine.prepare_all([(there[position].samples, requests[position].options) for position in missing])
+    made = engine.prepare_all([(there[position].given, requests[position].options) for position in missing])
     rows.update(zip(missing, made, strict=True))
     for position, found in there.items():
         if said_before := found.context.text:
             rows[position] = replace(rows[position], context=said_before)
     return failed, rows
+
+
+def _refusal(engine: Engine, request: Request) -> RequestError | None:
+    """Why `engine` cannot do it, whatever it brings: it is no audio, or no text."""
+    if request.payload.medium in engine.takes:
+        return None
+    taken = " or ".join(engine.takes)
+    return RequestError(
+        f"model {engine.model!r} takes {taken}, this is {request.payload.medium}", "UNSUPPORTED_INPUT"
+    )
 
 
 def _turns(found: Fetched | TranscriptionError) -> int:

@@ -1,4 +1,4 @@
-"""Payload → samples: fetches a batch's audio and contexts in one round trip, and decodes the audio."""
+"""Payload → samples or text: fetches a batch's payloads and contexts in one round trip, and decodes them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ import redis
 from numpy.typing import NDArray
 
 from protocol.errors import PayloadUnreachable, RequestError, TranscriptionError
-from protocol.request import MAX_SAMPLES, SAMPLE_RATE, Encoding, Payload, Request, wrong_length
+from protocol.request import (
+    MAX_CHARACTERS,
+    MAX_SAMPLES,
+    SAMPLE_RATE,
+    Encoding,
+    Payload,
+    Request,
+    wrong_length,
+)
 from protocol.routing import PAYLOAD_KEY_PREFIX, context_key
 from protocol.signing import digest_of
-from workers.engine.base import Samples
+from workers.engine.base import Given
 from workers.redis_connection import connect
 from workers.transport.shared_keys import WRONG_TYPE
 
@@ -50,12 +58,12 @@ NOTHING_BEFORE = Context()
 class Fetched:
     """What a request's row is made of."""
 
-    samples: Samples = field(repr=False)
+    given: Given = field(repr=False)
     context: Context = NOTHING_BEFORE
 
 
 class Payloads:
-    """Where the audio of waiting requests lies, and what was said before them."""
+    """Where the payloads of waiting requests lie, and what was said before them."""
 
     def __init__(self, redis_url: str, *, patience: float) -> None:
         """`patience` is how long Redis may be away before requests fail for it, in seconds."""
@@ -65,36 +73,36 @@ class Payloads:
         )
 
     def fetch(
-        self, requests: Sequence[Request], known: Sequence[Samples | None] = ()
+        self, requests: Sequence[Request], known: Sequence[Given | None] = ()
     ) -> list[Fetched | TranscriptionError]:
-        """Samples and context of each request, or why there are none; one round trip for all.
+        """What each request brings, and its context, or why there is nothing; one round trip for all.
 
-        `known` are the samples of those, in order, whose audio need not be fetched; None for the others.
+        `known` is what those bring, in order, whose payload need not be fetched; None for the others.
         """
         known = known or [None] * len(requests)
-        missing = [one for one, samples in zip(requests, known, strict=True) if samples is None]
+        missing = [one for one, given in zip(requests, known, strict=True) if given is None]
         keys = [one.payload.key for one in missing if one.payload.key is not None]
         wanted = [key for key in keys if key.startswith(PAYLOAD_KEY_PREFIX)]
         names = [name for name in map(_conversation, requests) if name is not None]
         try:
             found, contexts = self._get(wanted, names)
         except redis.RedisError as error:
-            lost = PayloadUnreachable(f"Redis did not give the audio: {type(error).__name__}")
+            lost = PayloadUnreachable(f"Redis did not give the payload: {type(error).__name__}")
             return [lost for _ in requests]
         stored = dict(zip(wanted, found, strict=True))
         before = dict(zip(names, map(_context, contexts), strict=True))
         return [
-            Fetched(samples=samples, context=before.get(_conversation(one) or "", NOTHING_BEFORE))
-            if not isinstance(samples, TranscriptionError)
-            else samples
-            for one, samples in zip(requests, self._samples(requests, known, stored), strict=True)
+            Fetched(given=given, context=before.get(_conversation(one) or "", NOTHING_BEFORE))
+            if not isinstance(given, TranscriptionError)
+            else given
+            for one, given in zip(requests, self._given(requests, known, stored), strict=True)
         ]
 
-    def _samples(
-        self, requests: Sequence[Request], known: Sequence[Samples | None], stored: Mapping[str, Any]
-    ) -> Iterator[Samples | TranscriptionError]:
-        for request, samples in zip(requests, known, strict=True):
-            yield self._decode(request.payload, stored) if samples is None else samples
+    def _given(
+        self, requests: Sequence[Request], known: Sequence[Given | None], stored: Mapping[str, Any]
+    ) -> Iterator[Given | TranscriptionError]:
+        for request, given in zip(requests, known, strict=True):
+            yield self._decode(request.payload, stored) if given is None else given
 
     def _get(self, keys: Sequence[str], conversations: Sequence[str]) -> tuple[list[Any], list[Any]]:
         """What is stored of them. Asks for as long as Redis may be away: others wait for it too."""
@@ -124,13 +132,13 @@ class Payloads:
                 raise answer
         return (answers[0], answers[1:]) if keys else ([], answers)
 
-    def _decode(self, payload: Payload, stored: Mapping[str, Any]) -> Samples | TranscriptionError:
+    def _decode(self, payload: Payload, stored: Mapping[str, Any]) -> Given | TranscriptionError:
         content = payload.inline if payload.key is None else stored.get(payload.key)
         if payload.key is not None and payload.key not in stored:
             return RequestError(f"audio.key does not start with {PAYLOAD_KEY_PREFIX!r}", "PATH_FORBIDDEN")
         if content is None:
             return RequestError(
-                "the audio has expired or was removed before it was needed", "PAYLOAD_EXPIRED"
+                f"the {payload.medium} has expired or was removed before it was needed", "PAYLOAD_EXPIRED"
             )
         try:
             return decode_payload(content, payload)
@@ -159,20 +167,36 @@ def _is_wrong_type(error: redis.RedisError) -> bool:
     return str(error).startswith(WRONG_TYPE)
 
 
-def decode_payload(content: bytes, payload: Payload) -> Samples:
-    """Turn a payload's bytes into samples.
+def decode_payload(content: bytes, payload: Payload) -> Given:
+    """Turn a payload's bytes into samples, or text.
 
     Raises:
         RequestError: the bytes are not what the message announced.
     """
     if payload.digest is not None and digest_of(content) != payload.digest:
-        raise RequestError("the audio is not the one that was signed", "CHECKSUM_MISMATCH")
+        raise RequestError(f"the {payload.medium} is not the one that was signed", "CHECKSUM_MISMATCH")
+    if payload.encoding is Encoding.TEXT:
+        return _decode_text(content, payload.length)
     pcm = _decode_flac(content) if payload.encoding is Encoding.FLAC else _decode_pcm(content)
-    if len(pcm) != payload.samples:
+    if len(pcm) != payload.length:
         raise RequestError(
-            f"the audio has {len(pcm)} samples, the message announced {payload.samples}", "AUDIO_CORRUPT"
+            f"the audio has {len(pcm)} samples, the message announced {payload.length}", "AUDIO_CORRUPT"
         )
     return pcm.astype(np.float32) / np.float32(FULL_SCALE)
+
+
+def _decode_text(content: bytes, length: int) -> str:
+    if len(content) > 4 * MAX_CHARACTERS:
+        raise RequestError(
+            f"the text has {len(content)} bytes, the limit is {MAX_CHARACTERS} characters", "TOO_LONG"
+        )
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise RequestError(f"the text is not UTF-8 at byte {error.start}", "BAD_TEXT") from None
+    if len(text) != length:
+        raise RequestError(f"the text has {len(text)} characters, the message announced {length}", "BAD_TEXT")
+    return text
 
 
 def _decode_pcm(content: bytes) -> NDArray[np.int16]:

@@ -46,7 +46,7 @@ def _transcript(request: Request, heard: Heard, turns_before: int, model: str) -
         text=heard.text,
         language=heard.language,
         language_probability=heard.language_probability,
-        duration=request.payload.seconds,
+        duration=request.payload.seconds if request.payload.medium == "audio" else 0.0,
         segments=heard.segments,
         no_speech=heard.no_speech,
         model=model,
@@ -54,4 +54,5 @@ def _transcript(request: Request, heard: Heard, turns_before: int, model: str) -
         turns_before=turns_before,
         metadata=request.metadata,
         data=heard.data,
+        audio=heard.audio,
     )

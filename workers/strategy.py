@@ -190,11 +190,11 @@ def describe(request: Request | RequestError) -> str:
     """What Flower and the logs show of a request: its shape, never its audio or text."""
     if isinstance(request, RequestError):
         return request.code
-    options = request.options
-    return (
-        f"{request.payload.seconds:.2f} s {request.payload.encoding}, {options.language or 'any language'},"
-        f" {options.task}, {request.priority}"
-    )
+    options, payload = request.options, request.payload
+    language = options.language or "any language"
+    if payload.medium == "text":
+        return f"{payload.length} characters, {language}, {request.priority}"
+    return f"{payload.seconds:.2f} s {payload.encoding}, {language}, {options.task}, {request.priority}"
 
 
 def _wait_until_due(

@@ -20,14 +20,15 @@ from workers.settle import current_outcome
     typing=False,
 )
 def transcribe(self: Any, *_: Any, **__: Any) -> Encoded:
-    """Transcribe one audio segment.
+    """Transcribe one audio segment, or do with it, or with a text, whatever else the model is for.
 
     The arguments were read and checked by `workers.strategy` when the message came; a sender gives,
     by name or in this order:
 
     Args:
-        audio: ``{"key": …, "encoding": "pcm_s16le" | "flac", "samples": n}``, or ``"base64"`` instead
-            of ``"key"`` for at most 32 768 bytes.
+        audio: ``{"key": …, "encoding": "pcm_s16le" | "flac", "samples": n}`` or, for models that take text,
+            ``{"key": …, "encoding": "utf-8", "characters": n}``; with ``"base64"`` instead of ``"key"`` for
+            at most 32 768 bytes.
         options: faster-whisper's names, see `protocol.options.Options`.
         submitted_at: when it was enqueued, in seconds since the epoch on Redis's clock.
         v: schema version.

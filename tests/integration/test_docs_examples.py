@@ -28,6 +28,7 @@ OWN_TESTS = {
     "docs/messages.md": "tests/integration/test_docs_examples.py",
     "docs/predecessor.md": "tests/integration/test_predecessor.py",
     "docs/how-to/own-engine.md": "tests/integration/test_own_engine.py",
+    "docs/how-to/text.md": "tests/integration/test_text.py",
 }
 
 #: Sound files that readers of any page have at hand: sentences of the packaged speech that the demo model

@@ -14,7 +14,7 @@ from celery import Celery
 from numpy.typing import NDArray
 from redis.client import PubSub
 
-from producer import Client
+from producer import Client, Text
 from protocol.transcript import Transcript
 from tests.integration.conftest import StartWorker
 
@@ -22,6 +22,7 @@ Noise = Callable[..., NDArray[np.int16]]
 
 WAIT = 60.0
 PROMPT = "the patient's name is"
+TEXT = "to be read aloud"
 
 
 def test_each_request_is_a_task_without_audio_or_text(
@@ -38,15 +39,17 @@ def test_each_request_is_a_task_without_audio_or_text(
         celery_app.send_task("workers.transcribe", kwargs={"audio": reference}, task_id="inline")
         texts = [one.text for one in group.results(WAIT) if isinstance(one, Transcript)]
         texts.append(client.result("inline", timeout=WAIT).text)
-        ids = {ticket.request_id for ticket in group} | {"inline"}
+        client.submit(Text(TEXT), request_id="text").result(WAIT)
+        ids = {ticket.request_id for ticket in group} | {"inline", "text"}
         heard, events = listen_until_all_succeeded(channel, ids)
 
     for request_id in ids:
         kinds = [event["type"] for event in events[request_id]]
         assert kinds == ["task-received", "task-started", "task-succeeded"]
         assert events[request_id][-1]["runtime"] > 0
-        assert " s pcm_s16le, any language, transcribe, " in events[request_id][0]["args"]
-    for secret in (PROMPT, inline[:40], *texts):
+        said = "16 characters, " if request_id == "text" else "0.50 s pcm_s16le, any language, transcribe, "
+        assert events[request_id][0]["args"].startswith(said)
+    for secret in (PROMPT, TEXT, inline[:40], *texts):
         assert secret not in heard
 
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -28,7 +29,7 @@ from redis.client import PubSub
 
 from bench.junk import envelope, headers
 from cli.leash import DidNotStart, Leashed
-from producer import AsyncClient, Client, Ticket
+from producer import AsyncClient, Client, Text, Ticket
 from producer.direct_batch import Entry
 from producer.sound import Sound
 from protocol.address import BadAddress, parse_address
@@ -266,7 +267,7 @@ def test_no_repr_shows_audio_prompt_or_text() -> None:
     word = Word(start=0, end=1, word=PROMPT, probability=1)
     segment = Segment(id=0, start=0, end=1, text=PROMPT, tokens=(7_777,), words=(word,))
     options = Options(initial_prompt=PROMPT, prefix=PROMPT, hotwords=PROMPT)
-    payload = Payload(encoding=Encoding.PCM, samples=800, inline=PROMPT.encode())
+    payload = Payload(encoding=Encoding.PCM, length=800, inline=PROMPT.encode())
     transcript = Transcript(
         request_id="r", text=PROMPT, language="en", language_probability=1, duration=1, segments=(segment,)
     )
@@ -277,7 +278,9 @@ def test_no_repr_shows_audio_prompt_or_text() -> None:
         Heard(text=PROMPT, language="en", language_probability=1, segments=(segment,)),
         Row(samples=samples, options=options, features=samples, context=PROMPT),
         Progress(tokens=[7_777], segments=[segment]),
-        Fetched(samples=samples, context=Context(text=PROMPT)),
+        *(Row(text=PROMPT, options=options), Text(PROMPT), Heard(text="", audio=PROMPT.encode())),
+        *(replace(transcript, audio=PROMPT.encode()), Fetched(given=PROMPT)),
+        Fetched(given=samples, context=Context(text=PROMPT)),
         Claimed(worker_id="w", field="1:2", message=PROMPT.encode()),
         Dead(name="r", died_at=None, reason="-", message=PROMPT.encode()),
         Settlement(results=[Result(key="r", value=PROMPT, ttl=1)]),

@@ -20,7 +20,7 @@ AWKWARD = 'äöü % %s %(id)s %% {} {0} "quoted" \\ \\" \n \u2028 \U0001f600'
 def example(prompt: str = AWKWARD) -> Request:
     return Request(
         request_id="example",
-        payload=Payload(encoding=Encoding.PCM, samples=MIN_SAMPLES, key=payload_key("example")),
+        payload=Payload(encoding=Encoding.PCM, length=MIN_SAMPLES, key=payload_key("example")),
         options=Options(initial_prompt=prompt),
         submitted_at=1.0,
         conversation="talk",
@@ -28,7 +28,7 @@ def example(prompt: str = AWKWARD) -> Request:
 
 
 def filled(form: Form, request_id: str, samples: int = 1_600, payload: bytes = b"") -> dict[str, Any]:
-    message = form.fill(request_id, samples=samples, submitted_at=1e9 + 0.1, payload=payload)
+    message = form.fill(request_id, length=samples, submitted_at=1e9 + 0.1, payload=payload)
     return dict(json.loads(message))
 
 
@@ -39,7 +39,7 @@ def arguments(message: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("prompt", [AWKWARD, "plain", "123"])
 def test_a_form_is_written_as_json_writes_it(prompt: str) -> None:
     """Byte for byte, inside and outside, whatever stands in the options."""
-    written = Form(example(prompt)).fill("a", samples=1_600, submitted_at=1e9 + 0.1, payload=b"")
+    written = Form(example(prompt)).fill("a", length=1_600, submitted_at=1e9 + 0.1, payload=b"")
     message = json.loads(written)
     assert json.dumps(message).encode() == written
     assert json.dumps(json.loads(message["body"])) == message["body"]

@@ -4,7 +4,7 @@ import base64
 import copy
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -34,6 +34,7 @@ from protocol.wire import (
 from tests.bad_asks import BAD_BASE64, BAD_IDS, BAD_OPTIONS, BAD_TIMES, BAD_VERSIONS, shown
 
 AUDIO = {"key": "segue:audio:a", "encoding": "pcm_s16le", "samples": 16_000}
+TEXT = {"key": "segue:audio:a", "encoding": "utf-8", "characters": 12}
 
 
 def decoded(**kwargs: Any) -> Request:
@@ -44,7 +45,7 @@ def test_request_round_trip() -> None:
     """A request comes back equal, options and all."""
     request = Request(
         request_id="call-7_b",
-        payload=Payload(encoding=Encoding.FLAC, samples=4_000, key="segue:audio:call-7_b"),
+        payload=Payload(encoding=Encoding.FLAC, length=4_000, key="segue:audio:call-7_b"),
         options=Options(language="de", beam_size=1, initial_prompt="Grüße"),
         priority=Priority.URGENT,
         submitted_at=1_732_000_000.25,
@@ -59,9 +60,17 @@ def test_request_round_trip() -> None:
 
 def test_inline_audio_round_trip() -> None:
     """Inline bytes come back equal."""
-    payload = Payload(encoding=Encoding.PCM, samples=800, inline=bytes(1600))
+    payload = Payload(encoding=Encoding.PCM, length=800, inline=bytes(1600))
     request = Request(request_id="a", payload=payload)
     assert decode_request("a", encode_request(request), Priority.NORMAL) == request
+
+
+def test_text_round_trip() -> None:
+    """A text says how many characters it has, and no samples."""
+    payload = Payload(encoding=Encoding.TEXT, length=5, inline="Grüße".encode())
+    encoded = encode_request(Request(request_id="a", payload=payload))
+    assert encoded["audio"] == {"encoding": "utf-8", "characters": 5, "base64": "R3LDvMOfZQ=="}
+    assert decode_request("a", encoded, Priority.NORMAL).payload == payload
 
 
 def test_only_changed_options_travel() -> None:
@@ -100,12 +109,14 @@ def test_transcript_round_trip() -> None:
         data={"embedding": [0.25, -1.0]},
     )
     assert decode_transcript(encode_transcript(transcript)) == transcript
+    spoken = replace(transcript, audio=bytes(range(256)))
+    assert decode_transcript(json.loads(json.dumps(encode_transcript(spoken)))) == spoken
 
 
 def test_what_there_is_not_is_not_sent() -> None:
-    """Notes, turns and data go only with the transcripts that have them: old clients read the others."""
+    """Notes, turns, data and audio go only with what has them: old clients read the others."""
     plain = Transcript(request_id="a", text="", language="", language_probability=0.0, duration=1.0)
-    assert not {"metadata", "turns_before", "data"} & encode_transcript(plain).keys()
+    assert not {"metadata", "turns_before", "data", "audio"} & encode_transcript(plain).keys()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +133,12 @@ def test_what_there_is_not_is_not_sent() -> None:
         ({"audio": {**AUDIO, "samples": MAX_SAMPLES + 1}}, "TOO_LONG", "30"),
         ({"audio": {**AUDIO, "samples": True}}, "BAD_REQUEST", "samples"),
         ({"audio": {**AUDIO, "samples": "9"}}, "BAD_REQUEST", "samples"),
+        ({"audio": {**AUDIO, "encoding": "utf-8"}}, "BAD_REQUEST", "unknown fields: samples"),
+        ({"audio": {**TEXT, "encoding": "flac"}}, "BAD_REQUEST", "unknown fields: characters"),
+        ({"audio": {**TEXT, "characters": None}}, "BAD_REQUEST", "characters is None"),
+        ({"audio": {**TEXT, "characters": 0}}, "TEXT_EMPTY", "0 characters"),
+        ({"audio": {**TEXT, "characters": 4_097}}, "TOO_LONG", "4097 characters, the limit is 4096"),
+        ({"audio": {"encoding": "utf-8", "characters": 9}}, "BAD_REQUEST", "text needs either a key"),
         ({"audio": {**AUDIO, "key": 7}}, "BAD_REQUEST", "key"),
         (
             {"audio": {"base64": "AAAA%A==", "encoding": "pcm_s16le", "samples": 800}},

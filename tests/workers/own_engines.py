@@ -7,6 +7,7 @@ from typing import Any
 
 from protocol.errors import OutOfMemory
 from protocol.options import Options
+from protocol.request import Medium
 from workers.engine.base import Again, Asked, Engine, Heard, Outcome, Row, Samples
 from workers.engine.fake import FakeEngine
 
@@ -34,6 +35,30 @@ class Least(Engine):
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """How many rows there are, and how long each is."""
         return [Heard(text=f"{len(rows)} rows", data={"seconds": row.seconds}) for row in rows]
+
+
+class Speaker(Least):
+    """Takes text, and says it aloud; how long, in zeros."""
+
+    takes: Sequence[Medium] = ("text",)
+
+    def prepare_text(self, text: str, options: Options) -> Row:
+        """May fail for a row, or give another's."""
+        if options.hotwords == "unprepared":
+            raise ValueError("not this one")
+        if options.hotwords == "another row":
+            return Row(text=text + " ", options=options)
+        return Row(text=text, options=options, features=text.upper())
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """As loud as it was prepared."""
+        return [Heard(text=row.features, audio=bytes(len(row.text or ""))) for row in rows]
+
+
+class Unsaid(Least):
+    """Does not say what it takes."""
+
+    takes = "text"  # type: ignore[assignment]
 
 
 class Clumsy(Least):

@@ -17,7 +17,7 @@ from workers.transport.claims import Shown
 
 def request(name: str) -> Request:
     return Request(
-        request_id=name, payload=Payload(encoding=Encoding.PCM, samples=8_000, key=f"segue:audio:{name}")
+        request_id=name, payload=Payload(encoding=Encoding.PCM, length=8_000, key=f"segue:audio:{name}")
     )
 
 

@@ -25,7 +25,7 @@ def request(name: str) -> Request:
     All are of the least urgent, whom nobody else has to let pass.
     """
     options = Options(beam_size=1 + "abc".index(name[0]))
-    payload = Payload(encoding=Encoding.PCM, samples=8_000, key=f"segue:audio:{name}")
+    payload = Payload(encoding=Encoding.PCM, length=8_000, key=f"segue:audio:{name}")
     deadline_at = NOW - 1.0 if name.endswith("-late") else None
     return Request(
         request_id=name,

@@ -67,7 +67,7 @@ class Desk:
 
 def request(name: str) -> Request:
     return Request(
-        request_id=name, payload=Payload(encoding=Encoding.PCM, samples=16_000, key=f"audio:{name}")
+        request_id=name, payload=Payload(encoding=Encoding.PCM, length=16_000, key=f"audio:{name}")
     )
 
 

@@ -19,7 +19,7 @@ PCM = np.arange(-8_000, 8_000, 10, dtype="<i2")
 
 def order(progress: Any, **options: Any) -> dict[str, Any]:
     """A batch of one request with its audio in the message."""
-    payload = Payload(encoding=Encoding.PCM, samples=len(PCM), inline=PCM.tobytes())
+    payload = Payload(encoding=Encoding.PCM, length=len(PCM), inline=PCM.tobytes())
     request = Request(request_id="a", payload=payload, options=Options(**options))
     return {"batch": 1, "requests": [["a", encode_request(request), progress]]}
 
@@ -82,7 +82,7 @@ def received(process: EngineProcess) -> dict[str, Any]:
 def pair(name: str, seed: int) -> tuple[str, dict[str, Any]]:
     """A request with audio of its own, as the parent tells of it."""
     pcm = np.random.default_rng(seed).integers(-8_000, 8_000, 1_600).astype("<i2")
-    payload = Payload(encoding=Encoding.PCM, samples=len(pcm), inline=pcm.tobytes())
+    payload = Payload(encoding=Encoding.PCM, length=len(pcm), inline=pcm.tobytes())
     return name, encode_request(Request(request_id=name, payload=payload))
 
 

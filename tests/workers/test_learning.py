@@ -24,7 +24,7 @@ CALL, EACH = 0.1, 0.02
 
 
 def work(name: str, seconds: float, deadline_at: float | None = None) -> Work:
-    payload = Payload(encoding=Encoding.PCM, samples=round(seconds * 16_000), key="segue:audio:x")
+    payload = Payload(encoding=Encoding.PCM, length=round(seconds * 16_000), key="segue:audio:x")
     request = Request(
         request_id=name, payload=payload, priority=Priority.BULK, deadline_at=deadline_at, tenant="secret"
     )

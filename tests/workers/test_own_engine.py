@@ -63,6 +63,7 @@ def test_only_three_members_must_be_there() -> None:
         ("tests.workers.nowhere:Plain", "m", "ModuleNotFoundError: No module named 'tests.workers.nowhere'"),
         (f"{HERE}:Nobody", "m", "AttributeError: module '.*' has no attribute 'Nobody'"),
         (f"{HERE}:NO_CLASS", "m", "TypeError: 'str' object is not callable"),
+        (f"{HERE}:Unsaid", "m", "TypeError: takes is 'text': expected a tuple of 'audio', 'text', or of one"),
         (f"{HERE}:Clumsy", "unloadable", "RuntimeError: cannot read <path>"),
     ],
 )
@@ -103,6 +104,24 @@ def test_a_row_that_cannot_be_prepared_is_refused_alone(
     assert message in bad.message
     with pytest.raises((ValueError, EngineError)):
         engine.prepare(SAMPLES, Options(hotwords=wish))
+
+
+@pytest.mark.parametrize(
+    ("wish", "message"),
+    [
+        ("unprepared", "ValueError: not this one"),
+        ("another row", "gave a row of other text than it was asked to prepare"),
+    ],
+)
+def test_a_text_that_cannot_be_prepared_is_refused_alone(wish: str, message: str) -> None:
+    """Rule 2 again."""
+    engine = loaded("Speaker")
+    assert engine.takes == ("text",)
+    asked = [(f"{nth}", Options(hotwords=hotwords)) for nth, hotwords in enumerate((None, wish, None))]
+    first, bad, last = run_isolated(engine, engine.prepare_all(asked)).outcomes
+    assert [first, last] == [Heard(text="0", audio=b"\0"), Heard(text="2", audio=b"\0")]
+    assert isinstance(bad, EngineError)
+    assert message in bad.message
 
 
 def test_a_batch_of_refused_rows_is_no_call() -> None:

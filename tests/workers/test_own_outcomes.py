@@ -16,7 +16,7 @@ from protocol.transcript import Segment, Word
 from tests.workers import own_engines
 from tests.workers.test_own_engine import SAMPLES, behind_the_door, loaded, run
 from workers.engine.base import Heard, Outcome, Row
-from workers.engine.own import MAX_OUTCOME_BYTES, told
+from workers.engine.own_outcome import MAX_AUDIO_BYTES, MAX_OUTCOME_BYTES, told
 
 SEGMENT = Segment(id=1, start=0.0, end=1.0, text=" a", tokens=(7,))
 
@@ -63,6 +63,9 @@ def test_a_batch_with_too_few_outcomes_fails() -> None:
         ({"data": {1: "one"}}, "not plain data: Dict key must be str"),
         ({"data": endless()}, "not plain data: Recursion limit reached"),
         ({"data": {"x": "x" * MAX_OUTCOME_BYTES}}, r"1000\d\d\d bytes, the limit is 1000000"),
+        ({"audio": SAMPLES}, "ndarray for the audio of an outcome, expected the bytes of a file"),
+        ({"audio": b""}, "0 bytes for the audio of an outcome, expected 1 to 3000000"),
+        ({"audio": bytes(MAX_AUDIO_BYTES + 1)}, "3000001 bytes for the audio of an outcome"),
     ],
 )
 def test_an_outcome_that_nobody_could_read_fails_alone(changes: dict[str, Any], message: str) -> None:
@@ -79,6 +82,17 @@ def test_an_outcome_that_nobody_could_read_fails_alone(changes: dict[str, Any], 
     assert (first, last) == (good, good)
     with pytest.raises(EngineError, match=f"engine 'a:b' gave .*{message}"):
         raise bad  # type: ignore[misc]
+
+
+def test_a_sound_file_goes_out_as_it_is() -> None:
+    """Beside whatever else there is, and not as JSON's million of bytes."""
+    given = Heard(text="said", audio=bytes(MAX_AUDIO_BYTES), data={"one": 1})
+
+    class Loud(own_engines.Least):
+        def run(self, rows: Sequence[Row]) -> list[Outcome]:
+            return [given for _ in rows]
+
+    assert run(behind_the_door(Loud("m")), None) == [given]
 
 
 def test_what_goes_out_is_what_json_says() -> None:

@@ -16,7 +16,7 @@ SEVERAL: dict[str, object] = {
 
 
 def asking(preference: str | None) -> Request:
-    payload = Payload(encoding=Encoding.PCM, samples=16_000, key="segue:audio:x")
+    payload = Payload(encoding=Encoding.PCM, length=16_000, key="segue:audio:x")
     return Request(request_id="a", payload=payload, options=Options(model_pref=preference, beam_size=2))
 
 

@@ -21,7 +21,7 @@ PREFERENCES = Preferences(Settings(engine="fake"))
 KEYS: Keys = {"one": b"s" * 32}
 REQUEST = Request(
     request_id="a",
-    payload=Payload(encoding=Encoding.PCM, samples=8_000, key="segue:audio:a", digest=digest_of(b"a")),
+    payload=Payload(encoding=Encoding.PCM, length=8_000, key="segue:audio:a", digest=digest_of(b"a")),
     priority=Priority.URGENT,  # what a message without a number is sent with
     submitted_at=12.5,
 )

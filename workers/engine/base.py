@@ -1,4 +1,4 @@
-"""The seam between a batch and what transcribes it."""
+"""The seam between a batch and what transcribes it, or does whatever else its model is for."""
 
 from __future__ import annotations
 
@@ -11,20 +11,28 @@ from numpy.typing import NDArray
 
 from protocol.errors import TranscriptionError
 from protocol.options import Options
+from protocol.request import Medium
 from protocol.transcript import Segment
 
 Samples = NDArray[np.float32]
 """float32 mono PCM, 16 kHz, −1..1, shape ``[n_samples]``."""
 
-Asked = tuple[Samples, Options]
-"""An audio segment, and what is asked of it."""
+Given = Samples | str
+"""What a request brings: an audio segment, or text."""
+
+Asked = tuple[Given, Options]
+"""What a request brings, and what is asked of it."""
+
+NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One audio segment, prepared for a batch."""
+    """One audio segment, or text, prepared for a batch."""
 
-    samples: Samples = field(repr=False)
+    samples: Samples = field(default_factory=lambda: NO_SAMPLES, repr=False)
+    text: str | None = field(default=None, repr=False)
+    """Instead of samples, of which there are none then."""
     options: Options = field(repr=False)
     features: Any = field(default=None, repr=False)
     """Whatever the engine's `prepare` made of the samples ahead of the call."""
@@ -36,6 +44,11 @@ class Row:
     """What was said before this audio segment: previous text, as the rest of a long one has it."""
 
     @property
+    def given(self) -> Given:
+        """What its request brought."""
+        return self.samples if self.text is None else self.text
+
+    @property
     def seconds(self) -> float:
         """Length of the audio segment in seconds."""
         return len(self.samples) / 16_000
@@ -43,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """What the engine heard in one row."""
+    """What the engine heard in one row, or made of it."""
 
     text: str = field(repr=False)
     language: str = ""
@@ -53,6 +66,8 @@ class Heard:
     warnings: tuple[str, ...] = ()
     data: Mapping[str, Any] | None = field(default=None, repr=False)
     """Whatever else there is to say of it, such as an embedding: JSON-able."""
+    audio: bytes | None = field(default=None, repr=False)
+    """A sound file (`workers.engine.sound`), if that is what it made of a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +95,8 @@ class Engine(Protocol):
 
     model: str
     """Name of the model, as it stands on transcripts."""
+    takes: Sequence[Medium] = ("audio",)
+    """What its requests may bring; whoever brings something else is refused before anything is prepared."""
 
     def load(self) -> None:
         """Load the weights and run once, so that the first batch is as fast as the others."""
@@ -96,9 +113,13 @@ class Engine(Protocol):
         """
         return Row(samples=samples, options=options)
 
+    def prepare_text(self, text: str, options: Options) -> Row:
+        """The same for a text, of 1 to 4 096 characters; for an engine that takes it."""
+        return Row(text=text, options=options)
+
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
         """`prepare` each, in order; with nothing else to do until all are ready."""
-        return [self.prepare(samples, options) for samples, options in asked]
+        return [prepared(self, *one) for one in asked]
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order; all rows share one `compatibility_key`.
@@ -108,6 +129,13 @@ class Engine(Protocol):
             Exception: anything else; the caller finds the guilty row by bisection.
         """
         ...
+
+
+def prepared(engine: Engine, given: Given, options: Options) -> Row:
+    """What `engine` prepares of it, as what it is."""
+    if isinstance(given, str):
+        return engine.prepare_text(given, options)
+    return engine.prepare(given, options)
 
 
 def compatibility_key(options: Options, temperature: float | None = None) -> Hashable:

@@ -1,6 +1,6 @@
 """An engine without a model: answers are fingerprints, costs are scripted, faults come on demand.
 
-The text of a row is the `fingerprint` of its samples, so that a result given to the wrong request is
+The text of a row is the `fingerprint` of its samples or text, so that a result given to the wrong request is
 noticed. The time of a call is ``fixed + per_row * rows + per_second * seconds of audio +
 per_longest * seconds of the longest``, really spent.
 
@@ -42,7 +42,7 @@ import numpy as np
 from protocol.errors import EngineError, EngineLost, OutOfMemory, RequestError
 from protocol.options import Options
 from protocol.transcript import Segment
-from workers.engine.base import Again, Engine, Heard, Outcome, Row, Samples
+from workers.engine.base import Again, Engine, Given, Heard, Outcome, Row, Samples
 
 #: Enough of a SHA-256 that no two test files share it, and short enough to read in a log.
 FINGERPRINT_DIGITS = 16
@@ -53,14 +53,19 @@ _LOADS = re.compile(r"loads (\d+) ms")
 _OUT_OF_MEMORY = re.compile(r"out of memory above (\d+)")
 
 
-def fingerprint(samples: Samples) -> str:
-    """The first 16 hex digits of the SHA-256 of the samples as 16-bit little-endian PCM."""
-    pcm = np.clip(np.rint(samples * 32768.0), -32768, 32767).astype("<i2")
-    return hashlib.sha256(pcm.tobytes()).hexdigest()[:FINGERPRINT_DIGITS]
+def fingerprint(given: Given) -> str:
+    """The first 16 hex digits of the SHA-256 of samples as 16-bit little-endian PCM, or of text as UTF-8."""
+    if isinstance(given, str):
+        content = given.encode()
+    else:
+        content = np.clip(np.rint(given * 32768.0), -32768, 32767).astype("<i2").tobytes()
+    return hashlib.sha256(content).hexdigest()[:FINGERPRINT_DIGITS]
 
 
 class FakeEngine(Engine):
     """The seam, with no model behind it; see the head of this module."""
+
+    takes = ("audio", "text")
 
     def __init__(
         self,
@@ -104,6 +109,12 @@ class FakeEngine(Engine):
             self._sleep(self._prepare)
         return Row(samples=samples, options=options)
 
+    def prepare_text(self, text: str, options: Options) -> Row:
+        """Likewise."""
+        if self._prepare:
+            self._sleep(self._prepare)
+        return Row(text=text, options=options)
+
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order, after the scripted cost.
 
@@ -138,7 +149,7 @@ class FakeEngine(Engine):
             self._fail_at_first(row, times)
 
     def _fail_at_first(self, row: Row, times: int) -> None:
-        name = fingerprint(row.samples)
+        name = fingerprint(row.given)
         self._failures[name] += 1
         if self._failures[name] <= times:
             # The one `EngineError` that says "again may help".
@@ -156,7 +167,7 @@ def _outcome(row: Row, model: str) -> Outcome:
     failures = row.progress["failures"] if row.progress is not None else 0
     if failures < (_number(_AGAIN, row.options.initial_prompt or "") or 0):
         return Again(temperature=row.options.temperatures[failures + 1], progress={"failures": failures + 1})
-    text = fingerprint(row.samples)
+    text = fingerprint(row.given)
     if row.options.initial_prompt == "echo the context":
         text += f":{row.context}"
     if row.options.initial_prompt == "echo the model":

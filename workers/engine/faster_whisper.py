@@ -33,7 +33,7 @@ from protocol.errors import OutOfMemory
 from protocol.options import Options
 from protocol.request import MIN_SAMPLES
 from workers.engine import memory
-from workers.engine.base import Asked, Outcome, Row, Samples
+from workers.engine.base import Asked, Engine, Outcome, Row, Samples, prepared
 from workers.engine.context import AudioContext, Wish, chosen_context, padded_windows
 from workers.engine.features import LogMel
 from workers.engine.lanes import Lanes, pieces_of
@@ -61,7 +61,7 @@ class DeviceLost(RuntimeError):
     """CUDA has failed in this process, for good: every later call would fail too."""
 
 
-class FasterWhisperEngine:
+class FasterWhisperEngine(Engine):
     """The seam over `faster_whisper.WhisperModel`; `load` comes before all else."""
 
     _load_model: Callable[..., WhisperModel] = staticmethod(partial(load_model, side_by_side=True))
@@ -136,8 +136,8 @@ class FasterWhisperEngine:
     def prepare_all(self, asked: Sequence[Asked]) -> list[Row]:
         """`prepare` each, in order, on all cores: no call runs meanwhile that would use them."""
         if len(asked) == 1:
-            return [self.prepare(*asked[0])]
-        return list(self._hands.map(lambda one: self.prepare(*one), asked))
+            return [prepared(self, *asked[0])]
+        return list(self._hands.map(lambda one: prepared(self, *one), asked))
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """One outcome for each row, in order; see the head of this module.

@@ -15,25 +15,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args
 
-import orjson
-from pydantic import TypeAdapter, ValidationError
-
-from protocol.errors import BY_NAME, EngineError, OutOfMemory, RequestError, TranscriptionError
+from protocol.errors import EngineError, OutOfMemory, TranscriptionError
 from protocol.options import Options
-from workers.engine.base import Asked, Engine, Heard, Outcome, Row, Samples
-from workers.engine.isolation import MAX_MESSAGE_CHARACTERS, as_engine_error, said_by
+from protocol.request import Medium
+from workers.engine.base import Asked, Engine, Given, Outcome, Row, Samples, prepared
+from workers.engine.isolation import as_engine_error
 from workers.engine.naming import shown_name
+from workers.engine.own_outcome import Checker, Mistake, told
 
 log = logging.getLogger("workers.engine.own")
-
-#: Most that one outcome may hold, as JSON: it goes to Redis, and stays there for a day. An embedding of 4 096
-#: numbers has some 80 000 bytes.
-MAX_OUTCOME_BYTES = 1_000_000
-
-#: Longest code of an error, in characters: it is a label in metrics.
-MAX_CODE_CHARACTERS = 40
 
 
 class OwnEngine(Engine):
@@ -46,7 +38,7 @@ class OwnEngine(Engine):
         self._given = model
         self._how = how
         self._engine: Engine | None = None
-        self._heard = TypeAdapter(Heard)
+        self._check = Checker()
 
     def load(self) -> None:
         """Import the class, make one and load it.
@@ -59,6 +51,7 @@ class OwnEngine(Engine):
         try:
             engine: Engine = getattr(import_module(module), attribute)(self._given, **self._how)
             engine.load()
+            self.takes = _taken(engine)
         except OutOfMemory:
             raise
         except Exception as error:  # whatever somebody else's code raises
@@ -79,8 +72,14 @@ class OwnEngine(Engine):
 
     def prepare(self, samples: Samples, options: Options) -> Row:
         """As it does; what it raises ahead of a batch, it raises in it again."""
-        row = self._loaded.prepare(samples, options)
-        if mistake := _mistake_in(row, samples):
+        return self._made(self._loaded.prepare(samples, options), samples)
+
+    def prepare_text(self, text: str, options: Options) -> Row:
+        """Likewise."""
+        return self._made(self._loaded.prepare_text(text, options), text)
+
+    def _made(self, row: Row, given: Given) -> Row:
+        if mistake := _mistake_in(row, given):
             raise self._mistaken(mistake)
         return row
 
@@ -90,18 +89,18 @@ class OwnEngine(Engine):
             rows = list(self._loaded.prepare_all(asked))
         except Exception:  # one by one, it is seen whose it is
             log.exception("engine %s prepares one by one what it could not prepare at once", self._name)
-            return [self._row(samples, options) for samples, options in asked]
+            return [self._row(*one) for one in asked]
         if _are_for(rows, asked):
             return rows
         log.warning("engine %s prepares one by one: at once, it gave rows of other requests", self._name)
-        return [self._row(samples, options) for samples, options in asked]
+        return [self._row(*one) for one in asked]
 
-    def _row(self, samples: Samples, options: Options) -> Row:
+    def _row(self, given: Given, options: Options) -> Row:
         try:
-            return self.prepare(samples, options)
+            return prepared(self, given, options)
         except Exception as error:  # of this row, whose neighbours have nothing to do with it
             log.exception("engine %s could not prepare a request", self._name)
-            return Row(samples=samples, options=options, features=told(error))
+            return Row(options=options, features=told(error))
 
     def run(self, rows: Sequence[Row]) -> list[Outcome]:
         """Its outcomes, checked, and the errors of those that could not be prepared.
@@ -138,47 +137,36 @@ class OwnEngine(Engine):
 
     def _checked(self, outcome: object) -> Outcome:
         """`outcome` as it can be told to the caller, else an error that says why not."""
-        if isinstance(outcome, TranscriptionError):
-            return told(outcome)
-        if not isinstance(outcome, Heard):
-            return self._mistaken(f"{type(outcome).__name__} for an outcome, expected Heard or an error")
         try:
-            written = orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY)
-            if len(written) > MAX_OUTCOME_BYTES:
-                return self._mistaken(f"an outcome of {len(written)} bytes, the limit is {MAX_OUTCOME_BYTES}")
-            return self._heard.validate_json(written, strict=True)
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            return self._mistaken(f"{'.'.join(map(str, first['loc']))} in an outcome: {first['msg']}")
-        except (TypeError, RecursionError) as error:  # of orjson
-            return self._mistaken(f"an outcome that is not plain data: {error}")
+            return self._check(outcome)
+        except Mistake as mistake:
+            return self._mistaken(str(mistake))
 
     def _mistaken(self, what: str) -> EngineError:
         return EngineError(f"engine {self._name!r} gave {what}")
-
-
-def told(error: Exception) -> TranscriptionError:
-    """`error` as the caller may have it: one of our own classes, with a text and a code."""
-    if not isinstance(error, TranscriptionError):
-        return as_engine_error(error)
-    message = said_by(getattr(error, "message", ""))[:MAX_MESSAGE_CHARACTERS]
-    if not isinstance(error, RequestError | EngineError):  # what becomes of a request is not for it to say
-        return EngineError(message)
-    kind: type[TranscriptionError] = next(kind for kind in type(error).__mro__ if kind in BY_NAME.values())
-    return kind(message, said_by(getattr(error, "code", ""))[:MAX_CODE_CHARACTERS] or None)
 
 
 def _are_for(rows: Sequence[object], asked: Sequence[Asked]) -> bool:
     """Whether there is a row for each, and it stands in its place."""
     if len(rows) != len(asked):
         return False
-    return not any(_mistake_in(row, samples) for row, (samples, _) in zip(rows, asked, strict=True))
+    return not any(_mistake_in(row, given) for row, (given, _) in zip(rows, asked, strict=True))
 
 
-def _mistake_in(row: object, samples: Samples) -> str:
-    """What is given instead of a row of `samples`; empty if it is one."""
+def _mistake_in(row: object, given: Given) -> str:
+    """What there is instead of a row of what was `given`; empty if it is one."""
     if not isinstance(row, Row):
         return f"{type(row).__name__} for a row"
-    if row.samples is not samples:  # an answer to it may be one to somebody else
-        return "a row of other samples than it was asked to prepare"
+    if row.given is not given:  # an answer to it may be one to somebody else
+        kind = "text" if isinstance(given, str) else "samples"
+        return f"a row of other {kind} than it was asked to prepare"
     return ""
+
+
+def _taken(engine: Engine) -> Sequence[Medium]:
+    """Raises `TypeError`."""
+    taken = engine.takes
+    if not isinstance(taken, list | tuple) or not taken or not set(taken) <= set(get_args(Medium)):
+        known = ", ".join(map(repr, get_args(Medium)))
+        raise TypeError(f"takes is {taken!r}: expected a tuple of {known}, or of one of them")
+    return tuple(taken)
