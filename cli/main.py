@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli import flower, lookup, transcribe, up, worker
+from cli import flower, lookup, speak, transcribe, up, worker
 from cli.demo.command import demo
 from cli.exits import Verbs
 from cli.wishes import WhisperSpelling
@@ -53,13 +53,14 @@ for verb in (
     zmq,
     transcribe.transcribe,
     transcribe.submit,
+    speak.say,
     lookup.status,
     lookup.result,
     lookup.cancel,
     lookup.queue,
 ):
     takes_more = verb in (worker.worker, flower.flower)
-    takes_wishes = verb in (transcribe.transcribe, transcribe.submit)
+    takes_wishes = verb in (transcribe.transcribe, transcribe.submit, speak.say)
     app.command(
         cls=WhisperSpelling if takes_wishes else None, context_settings=_ANY if takes_more else _SPELLING
     )(verb)

@@ -35,12 +35,17 @@ Left: TypeAlias = "deque[tuple[str, Ticket | RecordingTicket | TranscriptionErro
 """What has not been shown yet, by name, in order."""
 
 
+def time_after(timeout: float | None) -> float:
+    """When `timeout` seconds will have passed, on the monotonic clock; None is never."""
+    return float("inf") if timeout is None else time.monotonic() + timeout
+
+
 def collect(left: Left, output: Output, timeout: float | None, redis_url: str | None) -> None:
     """Put each outcome where it belongs, in order, as soon as it and all before it are there.
 
     What is shown is `left` no longer; see `told_what_goes_on`.
     """
-    give_up_at = float("inf") if timeout is None else time.monotonic() + timeout
+    give_up_at = time_after(timeout)
     places = output.places([name for name, _ in left])
     failed = False
     with progress(len(left)) as bar:

@@ -15,7 +15,7 @@ from cli.exits import Exit, complain
 from cli.gathered import gathered
 from cli.inputs import find
 from cli.options import Folder, JsonLines, LineCount, LineWidth, RedisUrl, Written
-from cli.outcomes import Left, collect, enqueue_rest, told_what_goes_on
+from cli.outcomes import Left, collect, enqueue_rest, time_after, told_what_goes_on
 from cli.outputs import Form, Output, show_submitted
 from cli.recordings import Cutting, SegmentSeconds, Split, Splits
 from cli.sending import Sender
@@ -63,7 +63,7 @@ def transcribe(
     their way; else it is cancelled.
     """
     given = terms.given(wishes)
-    give_up_at = _in(timeout)
+    give_up_at = time_after(timeout)
     output = Output(
         form=form,
         folder=folder,
@@ -115,7 +115,7 @@ def submit(
     this then takes nearly as long as its transcription, since only so many of its parts wait at a time.
     """
     given = terms.given(wishes)
-    give_up_at = _in(timeout)
+    give_up_at = time_after(timeout)
     failed = False
     with client_of(redis_url) as client, ExitStack() as held:
         inputs = find(files, held)
@@ -137,8 +137,3 @@ def submit(
             failed |= isinstance(entry, TranscriptionError)
     if failed:
         raise typer.Exit(Exit.FAILED)
-
-
-def _in(timeout: float | None) -> float:
-    """When `timeout` seconds will have passed, on the monotonic clock; None is never."""
-    return float("inf") if timeout is None else time.monotonic() + timeout

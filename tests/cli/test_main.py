@@ -70,7 +70,7 @@ def test_help_loads_nothing_heavy() -> None:
 def test_help_names_every_verb_and_exit_status() -> None:
     """Who has read `segue --help` knows what there is and what an exit status means."""
     shown = segue("--help").stdout
-    for verb in "demo up worker flower transcribe submit status result cancel queue config".split():
+    for verb in "demo up worker flower transcribe submit say status result cancel queue config".split():
         assert f"\n  {verb} " in shown
     for status in ("0 all done", "1 some", "2 wrong", "3 Redis", "4 timeout", "130 Ctrl-C"):
         assert status in " ".join(shown.split())
@@ -167,8 +167,8 @@ def test_what_the_worker_has_is_said_so(flag: str, no_audio: Path) -> None:
 )
 def test_a_wish_out_of_range_is_wrong_usage(flags: list[str], complaint: str, no_audio: Path) -> None:
     """It would fail for every file: one line names it, and nothing is submitted."""
-    for verb in ("transcribe", "submit"):
-        asked = segue(verb, no_audio, *flags)
+    for verb in ("transcribe", "submit", "say"):
+        asked = segue(verb, no_audio, "--json", *flags)
         assert (asked.exit_code, asked.stderr.count("\n")) == (2, 1)
         assert asked.stderr.startswith("segue: ")
         assert complaint in asked.stderr
@@ -187,7 +187,7 @@ def test_a_shell_can_complete(typed: str, completed: str, monkeypatch: pytest.Mo
     assert "complete" in segue("--show-completion", "bash").stdout
 
 
-VERBS = "demo up worker flower zmq transcribe submit status result cancel queue".split()
+VERBS = "demo up worker flower zmq transcribe submit say status result cancel queue".split()
 FAMILIES = [
     *("config check", "dead list", "dead show", "dead retry", "dead drop"),
     *("bench engine", "bench faults", "bench policy", "bench queue", "bench recording"),

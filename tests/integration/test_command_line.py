@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -332,3 +333,78 @@ def test_json_for_programs(no_audio: str) -> None:
     assert json.loads(segue("status", request_id, "--json").stdout) == queued
     cancelled = {"request_id": request_id, "status": "cancelled"}
     assert json.loads(segue("cancel", request_id, "--json").stdout) == cancelled
+
+
+SPEAKER = """
+from workers.engine.base import Engine, Heard
+
+
+class Speaker(Engine):
+    takes = ("text",)
+
+    def __init__(self, model, **how):
+        self.model = model
+
+    def load(self):
+        pass
+
+    def run(self, rows):
+        return [Heard(text=row.text, audio=None if row.text == "mute" else row.text.encode()) for row in rows]
+"""
+
+
+@pytest.fixture
+def speaker(start_worker: StartWorker, tmp_path: Path) -> None:
+    """A worker whose audio is the text that it was given."""
+    (tmp_path / "speaker.py").write_text(SPEAKER)
+    start_worker(engine="speaker:Speaker", model="loud")
+
+
+@pytest.mark.usefixtures("speaker")
+def test_what_is_said_goes_into_a_file(tmp_path: Path) -> None:
+    """And nothing of it to standard output, unless JSON is asked for, which then says where it is."""
+    file = tmp_path / "said.wav"
+    asked = segue("say", "Grüße", "-o", str(file), "--timeout", "60", "--metadata", "n=1")
+    assert (asked.exit_code, asked.stdout, asked.stderr) == (0, "", "")
+    assert file.read_text("utf-8") == "Grüße"
+    asked = segue("say", "two", "-o", str(file), "--json", "--timeout", "60")
+    line = json.loads(asked.stdout)
+    assert (line["text"], line["audio"], line["output"]) == ("two", None, str(file))
+    assert file.read_text("utf-8") == "two"
+
+
+@pytest.mark.usefixtures("speaker")
+def test_what_is_said_may_come_from_standard_input_and_go_there() -> None:
+    """As JSON, with the audio in it; without the line's end that a shell puts behind a text."""
+    asked = CliRunner().invoke(app, ["say", "-", "--json", "--timeout", "60"], input="one\ntwo\n")
+    line = json.loads(asked.stdout)
+    assert (asked.exit_code, line["text"], base64.b64decode(line["audio"])) == (0, "one\ntwo", b"one\ntwo")
+
+
+@pytest.mark.usefixtures("speaker")
+def test_what_cannot_be_said_or_kept_is_named(tmp_path: Path) -> None:
+    """In one line on standard error, without the text; the exit status is 1."""
+    file = str(tmp_path / "said.wav")
+    for arguments, said in (
+        ((" ", "-o", file), "segue: the text: the text is 1 characters of nothing but space [TEXT_EMPTY]\n"),
+        (("mute", "-o", file), "segue: the model loud made no audio of it: --json has what it made\n"),
+        (("one", "-o", str(tmp_path)), f"segue: {tmp_path} cannot be written: Is a directory\n"),
+    ):
+        asked = segue("say", *arguments, "--timeout", "60")
+        assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", said)
+
+
+def test_what_nobody_says_in_time_goes_on(tmp_path: Path) -> None:
+    """Its id is named, and a later command has it."""
+    asked = segue("say", "one", "-o", str(tmp_path / "said.wav"), "--timeout", "0.2", "--request-id", "a")
+    assert asked.exit_code == 4
+    assert "segue: the text: goes on as request a\n" in asked.stderr
+    assert segue("status", "a").stdout == "a\tqueued\n"
+
+
+def test_there_must_be_a_place_for_what_is_said() -> None:
+    """Before anything is sent."""
+    asked = segue("say", "one")
+    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert "give --output-file or --json" in asked.stderr
+    assert segue("queue").stdout == "urgent\t0\nnormal\t0\nbulk\t0\n"
