@@ -53,7 +53,8 @@ def list_all(as_json: AsJson = False, redis_url: RedisUrl = None) -> None:
 def show(name: Annotated[str, typer.Argument(metavar="NAME")], redis_url: RedisUrl = None) -> None:
     """Show one of them whole, as JSON.
 
-    Why it is here, and the message as it was sent, without its audio.
+    Why it is here, and the beginning of the message as it was sent. Audio is not shown, unless the message
+    itself holds it.
     """
     with _dead_ones(redis_url) as kept:
         say(json.dumps(_described(kept.show(name)), indent=2))

@@ -36,7 +36,7 @@ def digest(given: NDArray[np.int16] | bytes, begun: blake2b) -> bytes:
     `wanted` of it.
     """
     content = begun.copy()
-    content.update(given if isinstance(given, bytes) else np.ascontiguousarray(given, "<i2").data)
+    content.update(b"text:" + given if isinstance(given, bytes) else np.ascontiguousarray(given, "<i2").data)
     return content.digest()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from protocol.errors import RequestError
-from protocol.request import check_characters
+from protocol.request import check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,7 @@ class Text:
         """
         if not isinstance(self.content, str):
             raise RequestError(f"the text is a {type(self.content).__name__}: expected str", "BAD_TEXT")
-        check_characters(len(self.content))
-        if self.content.isspace():
-            raise RequestError(
-                f"the text is {len(self.content)} characters of nothing but space", "TEXT_EMPTY"
-            )
+        check_text(self.content)
         try:
             return self.content.encode()
         except UnicodeEncodeError as error:

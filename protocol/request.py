@@ -141,6 +141,13 @@ def check_characters(count: int) -> None:
         raise RequestError(f"the text has {count} characters, the limit is {MAX_CHARACTERS}", "TOO_LONG")
 
 
+def check_text(text: str) -> None:
+    """Raise `RequestError` unless a request may bring this text."""
+    check_characters(len(text))
+    if text.isspace():
+        raise RequestError(f"the text has nothing but space, {len(text)} characters of it", "TEXT_EMPTY")
+
+
 def check_request_id(request_id: object) -> str:
     """Return `request_id` if it is one, else raise `RequestError`."""
     if not isinstance(request_id, str) or not _ID.fullmatch(request_id):

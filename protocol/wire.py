@@ -34,6 +34,9 @@ _REQUEST_FIELDS = frozenset(
 )
 _AUDIO_FIELDS = frozenset({"key", "base64", "digest", "encoding"})
 
+#: No length has more digits; a number of thousands of them is nobody's.
+_MOST = 2**53
+
 #: What base64 consists of before its padding (RFC 4648, 4).
 _BASE64 = string.ascii_letters + string.digits + "+/"
 
@@ -154,7 +157,7 @@ def decode_transcript(encoded: Mapping[str, Any]) -> Transcript:
         EngineError: the value is not a transcript, so not written by a Segue worker.
     """
     try:
-        values = {name: value for name, value in encoded.items() if name != "v"}
+        values = {name: encoded[name] for name in _FIELDS[Transcript] if name in encoded}
         values["segments"] = tuple(map(decode_segment, values["segments"]))
         values["warnings"] = tuple(values["warnings"])
         values["timings"] = Timings(**values["timings"]) if values["timings"] else None
@@ -208,7 +211,7 @@ def _decode_payload(audio: object) -> Payload:
     count = length_name(encoding)
     given = _mapping(audio, "audio", _AUDIO_FIELDS | {count})
     length = given.get(count)
-    if isinstance(length, bool) or not isinstance(length, int):
+    if isinstance(length, bool) or not isinstance(length, int) or abs(length) > _MOST:
         raise RequestError(f"audio.{count} is {repr(length)[:40]}: expected a whole number")
     key = given.get("key")
     if key is not None and not isinstance(key, str):

@@ -304,9 +304,9 @@ class Dispatcher:
 
     def _end_without_model(self, run: Run, model: str, how: str) -> None:
         error = EngineError(f"model {model!r} could not be loaded: the {how}", "MODEL_UNAVAILABLE")
-        writes = settle(self._backend, run.failed(error), run.superseded, engine_seconds=0.0)
-        writes.settlement.others += run.suspicions
-        self._writer.write(writes)
+        parcels = settle(self._backend, run.failed(error), run.superseded, engine_seconds=0.0)
+        parcels[-1].settlement.others += run.suspicions
+        self._writer.write(*parcels)
 
     def _end(self, run: Run, report: dict[str, Any], outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         run.log(report, outcomes)
@@ -314,10 +314,10 @@ class Dispatcher:
         if run is self._abandoned:
             log.warning("batch %d came too late: its requests run elsewhere", run.number)
             return
-        writes = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
-        writes.settlement.others += run.suspicions
-        writes.settlement.rate = self._learning.rate
-        self._writer.write(writes)
+        parcels = settle(self._backend, outcomes, run.superseded, engine_seconds=report["engine"])
+        parcels[-1].settlement.others += run.suspicions
+        parcels[-1].settlement.rate = self._learning.rate
+        self._writer.write(*parcels)
 
     def _hear_again(self, run: Run, report: dict[str, Any]) -> None:
         """Let those wait whose text was not good enough; the others of the batch are done."""
@@ -333,7 +333,7 @@ class Dispatcher:
 
     def _settle(self, outcomes: Sequence[tuple[Any, Outcome]]) -> None:
         """Settle requests that no engine has run."""
-        self._writer.write(settle(self._backend, outcomes, engine_seconds=0.0))
+        self._writer.write(*settle(self._backend, outcomes, engine_seconds=0.0))
 
     def _takes_over(self, message: Any) -> bool:
         """After a reconnect a request may come again: its work goes on under the new message."""

@@ -129,6 +129,7 @@ class Host:
             "prepared": prepared_at - started_at,
             "engine": ended_at - prepared_at,
             "engine_calls": report.engine_calls,
+            "rows": len(rows),
             "out_of_memory_at": report.out_of_memory_at,
             "memory": self._spent.end(),
             "outcomes": [

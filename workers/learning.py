@@ -54,13 +54,15 @@ class Learning:
     def ran(self, run: Run, report: dict[str, Any]) -> None:
         """What the next batch must know: called before it starts, so next to nothing is done here."""
         self.batch_seconds = report["prepared"] + report["engine"]
-        self._latest = (len(run.batch), run.batch.longest, report["engine"])
-        done = sum("again" not in outcome for outcome in report["outcomes"])
-        self._pace.ran(done, self.batch_seconds)
-        if not self._dynamic:
+        if _is_whole(run, report):
+            self._latest = (len(run.batch), run.batch.longest, report["engine"])
+        again = sum("again" in outcome for outcome in report["outcomes"])
+        if report["rows"]:
+            self._pace.ran(report["rows"] - again, self.batch_seconds)
+        if not (self._dynamic and report["rows"]):
             return
         if report["memory"] is not None:
-            self._remember(run.batch, report)
+            self._remember(run, report)
         if report["out_of_memory_at"] is None:
             self._waiting.cap.ran_clean(run.batch.key)
         else:
@@ -72,17 +74,17 @@ class Learning:
         held_until = run.batch.closed_at if run.was_held else None
         gap = self._idleness.busy(began_at, oldest_at=oldest_at, held_until=held_until)
         self._idleness.free(began_at + report["engine"])
-        if report["engine_calls"] == 1:
+        if report["engine_calls"] == 1 and _is_whole(run, report):
             self._waiting.ran(run.batch, report["engine"])
         self.metrics.ran(run, report, gap=gap, ended_at=now)
         terms = self._waiting.terms(run.batch.key)
         cap = self._waiting.cap
         self.metrics.knows(cap=cap.of(run.batch.key), rate=self.rate, terms=terms, free=cap.memory.free or 0)
 
-    def _remember(self, batch: Batch, report: dict[str, Any]) -> None:
+    def _remember(self, run: Run, report: dict[str, Any]) -> None:
         """What the batch took of the memory, unless it was run in pieces, and what there is now."""
-        spent = Memory(**report["memory"])
-        if report["engine_calls"] != 1:
+        spent, batch = Memory(**report["memory"]), run.batch
+        if report["engine_calls"] != 1 or not _is_whole(run, report):
             spent = replace(spent, taken=None)
         self._waiting.cap.memory.ran(batch.key, spent, size=len(batch), longest=batch.longest)
 
@@ -94,3 +96,10 @@ class Learning:
             failed_size,
             self._waiting.cap.of(run.batch.key),
         )
+
+
+def _is_whole(run: Run, report: dict[str, Any]) -> bool:
+    """Whether the engine was given all of a batch: of some nothing could be made, for want of their audio or
+    because it takes none.
+    """
+    return bool(report["rows"] == len(run.works))

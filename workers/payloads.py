@@ -21,6 +21,7 @@ from protocol.request import (
     Encoding,
     Payload,
     Request,
+    check_text,
     wrong_length,
 )
 from protocol.routing import PAYLOAD_KEY_PREFIX, context_key
@@ -196,6 +197,7 @@ def _decode_text(content: bytes, length: int) -> str:
         raise RequestError(f"the text is not UTF-8 at byte {error.start}", "BAD_TEXT") from None
     if len(text) != length:
         raise RequestError(f"the text has {len(text)} characters, the message announced {length}", "BAD_TEXT")
+    check_text(text)
     return text
 
 

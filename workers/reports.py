@@ -30,6 +30,7 @@ def all_failed(batch: dict[str, Any], error: TranscriptionError, seconds: float)
         "prepared": seconds,
         "engine": 0.0,
         "engine_calls": 0,
+        "rows": 0,
         "out_of_memory_at": None,
         "memory": None,
         "outcomes": [_encode_error(error) for _ in batch["requests"]],

@@ -68,9 +68,13 @@ class Run:
 
     @property
     def described(self) -> str:
-        """Its size, why it was closed, and how much sound is in it."""
-        size, seconds = len(self.works), sum(work.item.cost for work in self.works)
-        return f"{size} request{'' if size == 1 else 's'} ({self.batch.reason}), {seconds:.1f} s of audio"
+        """Its size, why it was closed, and how much sound or text is in it."""
+        size, payloads = len(self.works), [work.request.payload for work in self.works]
+        seconds = sum(one.seconds for one in payloads if one.medium == "audio")
+        characters = sum(one.length for one in payloads if one.medium == "text")
+        held = [f"{seconds:.1f} s of audio"] if seconds else []
+        held += [f"{characters} characters"] if characters else []
+        return f"{size} request{'' if size == 1 else 's'} ({self.batch.reason}), {', '.join(held)}"
 
     @property
     def _predicted(self) -> str:

@@ -3,11 +3,12 @@
 The engine has run before any task does. For every item Celery's tracer then calls the task, which
 returns or raises the outcome that was computed for it, so that retries, chains, chords, groups, links
 and signals are Celery's own. What the tracer stores and acknowledges meanwhile is held back, and goes
-to Redis in one transaction together with the removal of the audio.
+to Redis in one transaction together with the removal of the audio; or in several, if it is much.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -27,6 +28,10 @@ from workers.writes import Writes
 #: What Celery does not count among a task's own headers (`celery.app.task.Context._get_custom_headers`, which
 #: makes this set anew for each task).
 _CELERYS_HEADERS = frozenset({*vars(Context), "lang", "task", "argsrepr", "kwargsrepr", "compression"})
+
+#: As many bytes of results go to Redis in one step: what a slow network takes within the time that a
+#: worker gives Redis to answer, and Redis within that in which nobody notices.
+PARCEL_BYTES = 4 * 2**20
 
 _outcome: ContextVar[Outcome] = ContextVar("outcome")
 
@@ -49,8 +54,10 @@ def settle(
     superseded: Sequence[Any] = (),
     *,
     engine_seconds: float,
-) -> Writes:
-    """Trace and announce each outcome of a batch; returns what `BatchedBackend.write` has to write.
+) -> list[Writes]:
+    """Trace and announce each outcome of a batch; returns what `BatchedBackend.write` has to write, in order.
+
+    That is one step, unless there is more than `PARCEL_BYTES` of it.
 
     Args:
         backend: where the results go; on the same Redis as the messages.
@@ -58,19 +65,32 @@ def settle(
         superseded: earlier deliveries of the same requests, which only need to be acknowledged.
         engine_seconds: length of the engine call, shown as each task's runtime.
     """
-    with backend.held_back() as writes:
-        for message, outcome in finished:
-            message.acknowledge_with(writes)
-            _trace(message, outcome, engine_seconds)
-            if isinstance(outcome, GaveUp):
-                given_up = GivenUp(request_id=message.id, tag=message.delivery_tag, reason=outcome.message)
-                writes.settlement.given_up.append(given_up)
-                writes.settlement.turns += turns_of(message)
-            elif message.is_finished:
-                writes.end(message, outcome)
-        for earlier in superseded:
-            writes.acknowledge(earlier.message)
-    return writes
+    parcels: list[Writes] = []
+    left = deque(finished)
+    while left or not parcels:
+        size = 0
+        with backend.held_back() as writes:
+            while left and size < PARCEL_BYTES:
+                size += _end(*left.popleft(), writes, engine_seconds)
+        parcels.append(writes)
+    for earlier in superseded:
+        parcels[-1].acknowledge(earlier.message)
+    return parcels
+
+
+def _end(message: Any, outcome: Outcome, writes: Writes, engine_seconds: float) -> int:
+    """Add to `writes` how a request has ended; how many bytes that is."""
+    results = writes.settlement.results
+    earlier = len(results)
+    message.acknowledge_with(writes)
+    _trace(message, outcome, engine_seconds)
+    if isinstance(outcome, GaveUp):
+        given_up = GivenUp(request_id=message.id, tag=message.delivery_tag, reason=outcome.message)
+        writes.settlement.given_up.append(given_up)
+        writes.settlement.turns += turns_of(message)
+    elif message.is_finished:
+        writes.end(message, outcome)
+    return sum(len(result.value) for result in results[earlier:])
 
 
 def _trace(message: Any, outcome: Outcome, engine_seconds: float) -> None:

@@ -35,9 +35,9 @@ class Writer:
         """Whether Redis has not taken everything yet; no new work is claimed meanwhile."""
         return bool(self._unwritten)
 
-    def write(self, writes: Writes) -> None:
+    def write(self, *parcels: Writes) -> None:
         """Write now, or keep it for later if Redis is away or full."""
-        self._unwritten.append(writes)
+        self._unwritten.extend(parcels)
         self.write_again()
 
     def write_again(self) -> None:

@@ -386,7 +386,10 @@ def test_what_cannot_be_said_or_kept_is_named(tmp_path: Path) -> None:
     """In one line on standard error, without the text; the exit status is 1."""
     file = str(tmp_path / "said.wav")
     for arguments, said in (
-        ((" ", "-o", file), "segue: the text: the text is 1 characters of nothing but space [TEXT_EMPTY]\n"),
+        (
+            (" ", "-o", file),
+            "segue: the text: the text has nothing but space, 1 characters of it [TEXT_EMPTY]\n",
+        ),
         (("mute", "-o", file), "segue: the model loud made no audio of it: --json has what it made\n"),
         (("one", "-o", str(tmp_path)), f"segue: {tmp_path} cannot be written: Is a directory\n"),
     ):

@@ -59,7 +59,7 @@ def test_the_same_text_is_the_same_request() -> None:
     ("content", "code", "message"),
     [
         ("", "TEXT_EMPTY", "the text is empty: 0 characters"),
-        (" \n\u3000", "TEXT_EMPTY", "the text is 3 characters of nothing but space"),
+        (" \n\u3000", "TEXT_EMPTY", "the text has nothing but space, 3 characters of it"),
         ("x" * 4_097, "TOO_LONG", "the text has 4097 characters, the limit is 4096"),
         ("a\ud83d", "BAD_TEXT", "the text has half a character at 1"),
         (b"bytes", "BAD_TEXT", "the text is a bytes: expected str"),

@@ -109,6 +109,8 @@ def test_transcript_round_trip() -> None:
         data={"embedding": [0.25, -1.0]},
     )
     assert decode_transcript(encode_transcript(transcript)) == transcript
+    newer = {**encode_transcript(transcript), "mood": "of a later version"}
+    assert decode_transcript(newer) == transcript
     spoken = replace(transcript, audio=bytes(range(256)))
     assert decode_transcript(json.loads(json.dumps(encode_transcript(spoken)))) == spoken
 
@@ -135,6 +137,8 @@ def test_what_there_is_not_is_not_sent() -> None:
         ({"audio": {**AUDIO, "samples": "9"}}, "BAD_REQUEST", "samples"),
         ({"audio": {**AUDIO, "encoding": "utf-8"}}, "BAD_REQUEST", "unknown fields: samples"),
         ({"audio": {**TEXT, "encoding": "flac"}}, "BAD_REQUEST", "unknown fields: characters"),
+        ({"audio": {**AUDIO, "samples": 10**400}}, "BAD_REQUEST", "whole number"),
+        ({"audio": {**TEXT, "characters": -(10**400)}}, "BAD_REQUEST", "whole number"),
         ({"audio": {**TEXT, "characters": None}}, "BAD_REQUEST", "characters is None"),
         ({"audio": {**TEXT, "characters": 0}}, "TEXT_EMPTY", "0 characters"),
         ({"audio": {**TEXT, "characters": 4_097}}, "TOO_LONG", "4097 characters, the limit is 4096"),

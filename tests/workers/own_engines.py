@@ -55,6 +55,31 @@ class Speaker(Least):
         return [Heard(text=row.features, audio=bytes(len(row.text or ""))) for row in rows]
 
 
+class Bare:
+    """Inherits nothing, and has what an engine had before there were texts."""
+
+    def __init__(self, model: str, **_: Any) -> None:
+        self.model = model
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def unload(self) -> None:
+        """Nothing to unload."""
+
+    def prepare(self, samples: Samples, options: Options) -> Row:
+        """As it is."""
+        return Row(samples=samples, options=options)
+
+    def prepare_all(self, asked: Sequence[tuple[Samples, Options]]) -> list[Row]:
+        """One by one."""
+        return [self.prepare(*one) for one in asked]
+
+    def run(self, rows: Sequence[Row]) -> list[Outcome]:
+        """How long each is."""
+        return [Heard(text=f"{row.seconds:g}") for row in rows]
+
+
 class Unsaid(Least):
     """Does not say what it takes."""
 

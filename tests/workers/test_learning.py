@@ -45,6 +45,7 @@ def report(size: int, *, engine: float = 1.0, memory: int | None = None, **field
         "prepared": 0.5,
         "engine": engine,
         "engine_calls": 1,
+        "rows": size,
         "out_of_memory_at": memory,
         "memory": None,
         "ahead": 0,
@@ -119,6 +120,28 @@ def test_next_batch_fits_into_what_is_free(dynamic: bool, calls: int, size: int)
         report(2) | {"memory": spent, "engine_calls": calls},
     )
     assert (waiting.cap.of("key"), waiting.cap.size) == (size, size)
+
+
+def test_what_never_reached_the_engine_teaches_nothing() -> None:
+    """Of a batch that lost some of its requests before, only how many were done and how long that took."""
+    knows, waiting = learning(max_batch_size=8)
+    spent = {"memory": {"taken": 100, "free": 225}}
+    for _ in range(40):
+        lost = run(*(work(f"{nth}", 2.0) for nth in range(8)), predicted=0.25)
+        knows.ran(lost, report(8, rows=1) | spent)
+        knows.study(lost, report(8, rows=1), began_at=13.0, now=14.0)
+    assert knows.rate == pytest.approx(1 / 1.5)
+    assert (waiting.terms("key"), waiting.cap.of("key")) == (None, 8)
+    assert knows.expected(run(*(work(f"{nth}", 2.0) for nth in range(8))).batch) is None
+    assert told(knows.metrics)["segue_batch_prediction_ratio_count"] == 0.0
+
+
+def test_a_batch_that_never_reached_the_engine_is_no_pace() -> None:
+    """Nothing was done, however soon that was over."""
+    knows, _ = learning()
+    knows.ran(run(work("a", 2.0)), report(1))
+    knows.ran(run(work("b", 2.0)), report(1, engine=0.0, rows=0, prepared=0.001))
+    assert knows.rate == pytest.approx(1 / 1.5)
 
 
 def test_next_batch_of_a_key_that_ran_out_is_smaller() -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from protocol.errors import EngineError, OutOfMemory
+from protocol.errors import EngineError, GaveUp, OutOfMemory
 from protocol.options import Options
 from tests.workers import own_engines
-from workers.engine.base import Engine, Heard, Outcome, Row
+from workers.engine.base import Engine, Heard, Outcome, Row, Samples
 from workers.engine.isolation import run_isolated
 from workers.engine.own import OwnEngine
 
@@ -89,7 +89,7 @@ def test_a_model_too_large_for_the_device_is_no_mistake() -> None:
     [
         ("unprepared", "ValueError: not this one"),
         ("no row", "gave NoneType for a row"),
-        ("another row", "gave a row of other samples than it was asked to prepare"),
+        ("another row", "gave a row that has not the samples that it was given"),
     ],
 )
 def test_a_row_that_cannot_be_prepared_is_refused_alone(
@@ -110,7 +110,7 @@ def test_a_row_that_cannot_be_prepared_is_refused_alone(
     ("wish", "message"),
     [
         ("unprepared", "ValueError: not this one"),
-        ("another row", "gave a row of other text than it was asked to prepare"),
+        ("another row", "gave a row that has not the text that it was given"),
     ],
 )
 def test_a_text_that_cannot_be_prepared_is_refused_alone(wish: str, message: str) -> None:
@@ -122,6 +122,36 @@ def test_a_text_that_cannot_be_prepared_is_refused_alone(wish: str, message: str
     assert [first, last] == [Heard(text="0", audio=b"\0"), Heard(text="2", audio=b"\0")]
     assert isinstance(bad, EngineError)
     assert message in bad.message
+
+
+def test_an_engine_that_inherits_nothing_takes_audio() -> None:
+    """As it did before there were texts; and a text as it is, if it only says that it takes it."""
+    engine = loaded("Bare")
+    assert engine.takes == ("audio",)
+    assert run(engine, None) == [Heard(text="0.5")]
+    assert engine.prepare_text("a", Options()).text == "a"
+
+
+def test_a_row_without_samples_is_refused() -> None:
+    """Others count what it takes in memory."""
+
+    class ByHand(own_engines.Speaker):
+        def prepare_text(self, text: str, options: Options) -> Row:
+            return Row(samples=None, text=text, options=options)  # type: ignore[arg-type]
+
+    with pytest.raises(EngineError, match="gave a row with NoneType for samples"):
+        behind_the_door(ByHand("m")).prepare_text("a", Options())
+
+
+def test_a_row_that_is_an_error_is_told_as_one() -> None:
+    """Whatever it was made of, and not as what only a worker may decide."""
+
+    class Doomed(own_engines.Least):
+        def prepare(self, samples: Samples, options: Options) -> Row:
+            return Row(samples=samples, options=options, features=GaveUp("for me"))
+
+    [outcome] = run(behind_the_door(Doomed("m")), None)
+    assert (type(outcome), str(outcome)) == (EngineError, "for me [ENGINE_ERROR]")
 
 
 def test_a_batch_of_refused_rows_is_no_call() -> None:

@@ -64,8 +64,8 @@ def test_a_batch_with_too_few_outcomes_fails() -> None:
         ({"data": endless()}, "not plain data: Recursion limit reached"),
         ({"data": {"x": "x" * MAX_OUTCOME_BYTES}}, r"1000\d\d\d bytes, the limit is 1000000"),
         ({"audio": SAMPLES}, "ndarray for the audio of an outcome, expected the bytes of a file"),
-        ({"audio": b""}, "0 bytes for the audio of an outcome, expected 1 to 3000000"),
-        ({"audio": bytes(MAX_AUDIO_BYTES + 1)}, "3000001 bytes for the audio of an outcome"),
+        ({"audio": b""}, "audio of 0 bytes in an outcome: None is no audio"),
+        ({"audio": bytes(MAX_AUDIO_BYTES + 1)}, "audio of 3000001 bytes in an outcome, the limit is 3000000"),
     ],
 )
 def test_an_outcome_that_nobody_could_read_fails_alone(changes: dict[str, Any], message: str) -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from workers.engine.sound import wav_file
 
@@ -40,14 +39,21 @@ def test_integers_are_written_as_they_are(order: str) -> None:
     [
         (np.zeros((2, 8), np.float32), r"float32 of shape \(2, 8\): expected int16 or floats of shape \[n\]"),
         (np.zeros(8, np.int32), "int32 of shape"),
+        (None, "object of shape"),
+        ("text", "<U4 of shape"),
         (np.array([0.0, np.nan]), "not all finite"),
         (np.array([np.inf], np.float32), "not all finite"),
     ],
 )
-def test_what_nobody_could_hear_is_refused(samples: NDArray[Any], message: str) -> None:
+def test_what_nobody_could_hear_is_refused(samples: Any, message: str) -> None:
     """By a mistake that says what was given."""
     with pytest.raises(ValueError, match=message):
         wav_file(samples, 16_000)
+
+
+def test_what_becomes_an_array_will_do() -> None:
+    """A list, or a rate of NumPy's."""
+    assert read(wav_file([0.0, 0.5], np.int64(8_000))) == ([0, 16_384], 8_000)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("rate", [0, -1, 2**33, 16_000.5, True])

@@ -51,6 +51,7 @@ def test_a_text_comes_back_as_it_was() -> None:
     [
         (b"ab\xff", 3, "BAD_TEXT", "the text is not UTF-8 at byte 2"),
         (b"abc", 4, "BAD_TEXT", "the text has 3 characters, the message announced 4"),
+        (b" \n", 2, "TEXT_EMPTY", "the text has nothing but space, 2 characters of it"),
         (bytes(16_385), 4_096, "TOO_LONG", "the text has 16385 bytes, the limit is 4096 characters"),
     ],
 )

@@ -99,3 +99,16 @@ def test_late_results_are_dropped_and_the_next_written(writer: Writer, backend: 
     backend.error = None
     writer.write(Writes())
     assert len(backend.taken) == 1
+
+
+def test_parcels_are_written_in_order_and_wait_for_each_other(
+    writer: Writer, backend: Backend, alarms: list[Alarm]
+) -> None:
+    """Redis is asked once while it is away, however many there are."""
+    first, second = Writes(), Writes()
+    backend.error = redis.ConnectionError("away")
+    writer.write(first, second)
+    assert (backend.asked, len(alarms)) == (1, 1)
+    backend.error = None
+    alarms[-1].callback()
+    assert [id(one) for one in backend.taken] == [id(first), id(second)]

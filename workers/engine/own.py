@@ -17,6 +17,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, get_args
 
+import numpy as np
+
 from protocol.errors import EngineError, OutOfMemory, TranscriptionError
 from protocol.options import Options
 from protocol.request import Medium
@@ -50,8 +52,8 @@ class OwnEngine(Engine):
         module, _, attribute = self._name.partition(":")
         try:
             engine: Engine = getattr(import_module(module), attribute)(self._given, **self._how)
-            engine.load()
             self.takes = _taken(engine)
+            engine.load()
         except OutOfMemory:
             raise
         except Exception as error:  # whatever somebody else's code raises
@@ -75,8 +77,9 @@ class OwnEngine(Engine):
         return self._made(self._loaded.prepare(samples, options), samples)
 
     def prepare_text(self, text: str, options: Options) -> Row:
-        """Likewise."""
-        return self._made(self._loaded.prepare_text(text, options), text)
+        """Likewise; the text as it is if that is left out."""
+        prepare = getattr(self._loaded, "prepare_text", super().prepare_text)
+        return self._made(prepare(text, options), text)
 
     def _made(self, row: Row, given: Given) -> Row:
         if mistake := _mistake_in(row, given):
@@ -112,7 +115,7 @@ class OwnEngine(Engine):
         prepared = [row for row in rows if not isinstance(row.features, TranscriptionError)]
         given = iter(self._run(prepared) if prepared else ())
         return [
-            row.features if isinstance(row.features, TranscriptionError) else self._checked(next(given))
+            told(row.features) if isinstance(row.features, TranscriptionError) else self._checked(next(given))
             for row in rows
         ]
 
@@ -158,14 +161,15 @@ def _mistake_in(row: object, given: Given) -> str:
     if not isinstance(row, Row):
         return f"{type(row).__name__} for a row"
     if row.given is not given:  # an answer to it may be one to somebody else
-        kind = "text" if isinstance(given, str) else "samples"
-        return f"a row of other {kind} than it was asked to prepare"
+        return f"a row that has not the {'text' if isinstance(given, str) else 'samples'} that it was given"
+    if not isinstance(row.samples, np.ndarray):
+        return f"a row with {type(row.samples).__name__} for samples"
     return ""
 
 
 def _taken(engine: Engine) -> Sequence[Medium]:
     """Raises `TypeError`."""
-    taken = engine.takes
+    taken = getattr(engine, "takes", Engine.takes)
     if not isinstance(taken, list | tuple) or not taken or not set(taken) <= set(get_args(Medium)):
         known = ", ".join(map(repr, get_args(Medium)))
         raise TypeError(f"takes is {taken!r}: expected a tuple of {known}, or of one of them")

@@ -72,5 +72,7 @@ def _check_audio(audio: object) -> None:
         return
     if not isinstance(audio, bytes):
         raise Mistake(f"{type(audio).__name__} for the audio of an outcome, expected the bytes of a file")
-    if not 0 < len(audio) <= MAX_AUDIO_BYTES:
-        raise Mistake(f"{len(audio)} bytes for the audio of an outcome, expected 1 to {MAX_AUDIO_BYTES}")
+    if not audio:
+        raise Mistake("audio of 0 bytes in an outcome: None is no audio")
+    if len(audio) > MAX_AUDIO_BYTES:
+        raise Mistake(f"audio of {len(audio)} bytes in an outcome, the limit is {MAX_AUDIO_BYTES}")

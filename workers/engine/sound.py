@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import wave
-from typing import Any
+from numbers import Integral
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 #: Sample rates are below it, in Hz: nobody hears more, and a WAV file has 32 bits for it.
 MAX_RATE = 1_000_000
 
 
-def wav_file(samples: NDArray[Any], sample_rate: int) -> bytes:
+def wav_file(samples: ArrayLike, sample_rate: int) -> bytes:
     """A WAV file of 16 bit, for `Heard.audio`.
 
     Args:
@@ -23,7 +23,9 @@ def wav_file(samples: NDArray[Any], sample_rate: int) -> bytes:
     Raises:
         ValueError: they are something else.
     """
-    if isinstance(sample_rate, bool) or not isinstance(sample_rate, int) or not 0 < sample_rate < MAX_RATE:
+    samples = np.asarray(samples)
+    is_whole = isinstance(sample_rate, Integral) and not isinstance(sample_rate, bool)
+    if not (is_whole and 0 < sample_rate < MAX_RATE):
         raise ValueError(f"sample_rate is {sample_rate!r}: expected a whole number of Hz below {MAX_RATE}")
     is_int16 = samples.dtype.kind == "i" and samples.dtype.itemsize == 2
     if samples.ndim != 1 or not (is_int16 or samples.dtype.kind == "f"):
@@ -34,6 +36,6 @@ def wav_file(samples: NDArray[Any], sample_rate: int) -> bytes:
         samples = np.clip(np.rint(samples * np.float64(32_768)), -32_768, 32_767)
     file = io.BytesIO()
     with wave.open(file, "wb") as wav:
-        wav.setparams((1, 2, sample_rate, 0, "NONE", ""))
+        wav.setparams((1, 2, int(sample_rate), 0, "NONE", ""))
         wav.writeframes(samples.astype("<i2").tobytes())
     return file.getvalue()
