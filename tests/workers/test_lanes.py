@@ -12,9 +12,18 @@ from workers.engine.lanes import Lanes, pieces_of
 Groups = list[list[int]]
 
 
-def cut(groups: Groups, lanes: int) -> list[Sequence[int]]:
+def cut(groups: Groups, lanes: int, call: float = 3.0) -> list[Sequence[int]]:
     """Rows are their own cost here."""
-    return pieces_of(groups, lanes, cost=float)
+    return pieces_of(groups, lanes, cost=float, call=call)
+
+
+def through(pieces: Sequence[Sequence[int]], lanes: int, call: float) -> float:
+    """When all have run: the first ones first, each on the lane that is free first."""
+    free = [0.0] * lanes
+    for piece in pieces:
+        free.sort()
+        free[0] += call + sum(piece)
+    return max(free)
 
 
 def test_one_lane_runs_whole_groups() -> None:
@@ -22,14 +31,23 @@ def test_one_lane_runs_whole_groups() -> None:
     assert cut([[1, 2, 3], [4]], 1) == [[1, 2, 3], [4]]
 
 
-def test_a_group_that_is_the_whole_batch_is_shared_out() -> None:
+@pytest.mark.parametrize("lanes", [2, 4, 8])
+def test_a_group_that_is_the_whole_batch_is_shared_out(lanes: int) -> None:
     """Rows of one shape keep every lane busy."""
-    assert cut([[1, 1, 1, 1, 1, 1, 1, 1]], 2) == [[1, 1, 1, 1], [1, 1, 1, 1]]
+    assert cut([[7] * 8], lanes) == [[7] * (8 // lanes)] * lanes
 
 
-def test_a_group_within_a_lanes_share_stays_whole() -> None:
-    """Three groups are enough for two lanes; further cuts would cost calls."""
-    assert len(cut([[1, 1, 1], [2, 2, 2], [3, 3]], 2)) == 3
+def test_groups_that_keep_all_lanes_busy_stay_whole() -> None:
+    """A row moved to the other lane would end it no sooner, for the call that this costs."""
+    assert cut([[1] * 12, [3] * 3], 2) == [[1] * 12, [3] * 3]
+    assert cut([[1] * 12, [3] * 3], 2, call=0.1) == [[1] * 11, [3] * 3, [1]]
+
+
+def test_lanes_are_through_together() -> None:
+    """The large group gives the lane with less to do as many rows as bring both to their end at once."""
+    pieces = cut([[2] * 9, [3]], 2)
+    assert pieces == [[2, 2, 2, 2, 2, 2], [2, 2, 2], [3]]
+    assert through(pieces, 2, 3.0) == 15.0
 
 
 def test_what_costs_most_comes_first() -> None:
@@ -37,14 +55,30 @@ def test_what_costs_most_comes_first() -> None:
     assert cut([[1], [30, 30], [5, 5]], 1) == [[30, 30], [5, 5], [1]]
 
 
-@given(st.lists(st.lists(st.integers(1, 3000), min_size=1), min_size=1), st.integers(1, 16))
-def test_every_row_is_in_one_piece(groups: Groups, lanes: int) -> None:
-    """Nothing is lost or doubled, no piece mixes groups, and none has more than its lane's share."""
+groups_of_rows = st.lists(st.lists(st.integers(0, 3000), min_size=1, max_size=30), min_size=1, max_size=8)
+
+
+@given(groups_of_rows, st.integers(1, 16), st.sampled_from([0.0, 1.0, 300.0]))
+def test_every_row_is_in_one_piece(groups: Groups, lanes: int, call: float) -> None:
+    """Nothing is lost or doubled, and no piece mixes groups."""
     named = [[(nth, row) for row in group] for nth, group in enumerate(groups)]
-    pieces = pieces_of(named, lanes, cost=lambda row: row[1])
+    pieces = pieces_of(named, lanes, cost=lambda row: row[1], call=call)
     assert sorted(row for piece in pieces for row in piece) == sorted(row for group in named for row in group)
     assert all(len({nth for nth, _ in piece}) == 1 for piece in pieces)
-    assert max(map(len, pieces)) <= -(-sum(map(len, groups)) // lanes)
+
+
+@given(groups_of_rows, st.integers(1, 16), st.sampled_from([0.0, 1.0, 300.0]))
+def test_no_cut_keeps_a_batch_longer(groups: Groups, lanes: int, call: float) -> None:
+    """It is through no later than with its groups whole."""
+    whole = sorted(groups, key=sum, reverse=True)
+    assert through(cut(groups, lanes, call), lanes, call) <= through(whole, lanes, call) + 1e-6
+
+
+@given(st.integers(1, 64), st.integers(1, 16), st.integers(0, 3000))
+def test_rows_of_one_shape_are_shared_out_well(rows: int, lanes: int, cost: int) -> None:
+    """As soon as an even share is through, or one row and one call later."""
+    even = 1.0 + cost * rows / lanes
+    assert through(cut([[cost] * rows], lanes, 1.0), lanes, 1.0) <= even + cost + 1.0
 
 
 def test_pieces_run_at_the_same_time() -> None:

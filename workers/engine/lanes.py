@@ -7,9 +7,11 @@ Rows are independent, so a batch is cut into pieces, and the pieces run side by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import TypeVar
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 Row = TypeVar("Row")
 Piece = Sequence[Row]
@@ -43,17 +45,60 @@ class Lanes:
             self._threads.shutdown()
 
 
-def pieces_of(groups: Sequence[Piece[Row]], lanes: int, cost: Callable[[Row], float]) -> list[Piece[Row]]:
-    """`groups` cut so that no piece keeps one lane busy while others have nothing left to do.
+@dataclass(frozen=True, slots=True)
+class _Plan(Generic[Row]):
+    """Pieces, and how they run: whichever lane is free first takes the most expensive that is left."""
 
-    No piece has more than its lane's share of all rows. The most expensive comes first: whichever lane is
-    free takes the next, and short work at the end leaves the least waiting.
+    pieces: list[Piece[Row]]
+    ends: list[float]
+    """When each lane is through, the last one first."""
+    last: list[Piece[Row]]
+    """What the lane runs that is through last."""
+
+
+def pieces_of(
+    groups: Sequence[Piece[Row]], lanes: int, cost: Callable[[Row], float], call: float
+) -> list[Piece[Row]]:
+    """`groups`, cut as long as that ends the batch sooner, the most expensive piece first.
 
     Args:
         groups: rows that may share a call.
         lanes: how many pieces can run at once.
         cost: of a row, in any unit.
+        call: what each piece costs beside its rows, in the same unit.
     """
-    share = -(-sum(map(len, groups)) // lanes)
-    pieces = [group[start : start + share] for group in groups for start in range(0, len(group), share)]
-    return sorted(pieces, key=lambda piece: -sum(map(cost, piece)))
+
+    def weight(piece: Piece[Row]) -> float:
+        return call + sum(map(cost, piece))
+
+    plan = _planned(groups, lanes, weight)
+    while True:
+        to_move = (plan.ends[0] - plan.ends[-1] - call) / 2
+        others = [
+            _planned([*(one for one in plan.pieces if one is not piece), *halves], lanes, weight)
+            for piece in plan.last
+            for halves in _cuts(piece, to_move / max(weight(piece) - call, 1e-9))
+        ]
+        best = min(others, key=lambda other: other.ends, default=plan)
+        if best.ends >= plan.ends:
+            return sorted(plan.pieces, key=weight, reverse=True)
+        plan = best
+
+
+def _planned(pieces: Sequence[Piece[Row]], lanes: int, weight: Callable[[Piece[Row]], float]) -> _Plan[Row]:
+    free = [(0.0, lane) for lane in range(lanes)]
+    runs: list[list[Piece[Row]]] = [[] for _ in range(lanes)]
+    for piece in sorted(pieces, key=weight, reverse=True):
+        at, lane = heappop(free)
+        runs[lane].append(piece)
+        heappush(free, (at + weight(piece), lane))
+    free.sort(reverse=True)
+    return _Plan(pieces=list(pieces), ends=[at for at, _ in free], last=runs[free[0][1]])
+
+
+def _cuts(piece: Piece[Row], share: float) -> Iterator[tuple[Piece[Row], Piece[Row]]]:
+    """`piece` without that share of its rows, and these: rounded down, and up."""
+    rows = int(share * len(piece))
+    for at in (len(piece) - rows, len(piece) - rows - 1):
+        if 0 < at < len(piece):
+            yield piece[:at], piece[at:]
