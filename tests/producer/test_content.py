@@ -59,3 +59,11 @@ def test_the_conversation_counts() -> None:
     digests = {digest(SAMPLES, wanted(Options(), conversation)) for conversation in (None, "a", "b")}
     assert len(digests) == 3
     assert digest(SAMPLES, wanted(Options(), None)) == of()
+
+
+def test_a_text_is_no_audio() -> None:
+    """Whatever bytes they have in common."""
+    text = "ab" * len(SAMPLES)
+    assert digest(text.encode(), wanted(Options())) != digest(
+        np.frombuffer(text.encode(), "<i2"), wanted(Options())
+    )

@@ -42,6 +42,11 @@ class Speaker(Least):
 
     takes: Sequence[Medium] = ("text",)
 
+    def prepare(self, samples: Samples, options: Options) -> Row:
+        """Nobody asks for it."""
+        told.append("prepared audio")
+        return super().prepare(samples, options)
+
     def prepare_text(self, text: str, options: Options) -> Row:
         """May fail for a row, or give another's."""
         if options.hotwords == "unprepared":

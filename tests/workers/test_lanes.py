@@ -50,6 +50,11 @@ def test_lanes_are_through_together() -> None:
     assert through(pieces, 2, 3.0) == 15.0
 
 
+def test_what_a_call_costs_is_no_part_of_the_rows() -> None:
+    """Each piece has it, however many rows it is given."""
+    assert cut([[1] * 100], 2, call=30.0) == [[1] * 50] * 2
+
+
 def test_what_costs_most_comes_first() -> None:
     """The last to start is short, so that no lane waits long for it."""
     assert cut([[1], [30, 30], [5, 5]], 1) == [[30, 30], [5, 5], [1]]

@@ -125,14 +125,15 @@ def test_next_batch_fits_into_what_is_free(dynamic: bool, calls: int, size: int)
 def test_what_never_reached_the_engine_teaches_nothing() -> None:
     """Of a batch that lost some of its requests before, only how many were done and how long that took."""
     knows, waiting = learning(max_batch_size=8)
-    spent = {"memory": {"taken": 100, "free": 225}}
-    for _ in range(40):
-        lost = run(*(work(f"{nth}", 2.0) for nth in range(8)), predicted=0.25)
-        knows.ran(lost, report(8, rows=1) | spent)
-        knows.study(lost, report(8, rows=1), began_at=13.0, now=14.0)
+    spent = {"memory": {"taken": 100, "free": 50}}
+    for number in range(40):
+        size = 2 + number % 7
+        lost = run(*(work(f"{nth}", 2.0) for nth in range(size)), predicted=0.25)
+        knows.ran(lost, report(size, rows=1) | spent)
+        knows.study(lost, report(size, rows=1), began_at=13.0, now=14.0)
     assert knows.rate == pytest.approx(1 / 1.5)
     assert (waiting.terms("key"), waiting.cap.of("key")) == (None, 8)
-    assert knows.expected(run(*(work(f"{nth}", 2.0) for nth in range(8))).batch) is None
+    assert knows.expected(run(*(work(f"{nth}", 2.0) for nth in range(6))).batch) is None
     assert told(knows.metrics)["segue_batch_prediction_ratio_count"] == 0.0
 
 
@@ -142,6 +143,19 @@ def test_a_batch_that_never_reached_the_engine_is_no_pace() -> None:
     knows.ran(run(work("a", 2.0)), report(1))
     knows.ran(run(work("b", 2.0)), report(1, engine=0.0, rows=0, prepared=0.001))
     assert knows.rate == pytest.approx(1 / 1.5)
+
+
+def test_a_size_that_was_cut_grows_by_batches_that_ran() -> None:
+    """Those that never reached the engine have shown nothing of its memory."""
+    knows, waiting = learning(max_batch_size=8)
+    eight = run(*(work(f"{nth}", 2.0) for nth in range(8)))
+    knows.ran(eight, report(8, memory=8))
+    for _ in range(60):
+        knows.ran(eight, report(8, rows=0))
+    assert waiting.cap.of("key") == 4
+    for _ in range(60):
+        knows.ran(eight, report(8))
+    assert waiting.cap.of("key") == 5
 
 
 def test_next_batch_of_a_key_that_ran_out_is_smaller() -> None:

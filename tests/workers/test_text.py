@@ -7,14 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from batching.batch import Batch, Reason
 from protocol.errors import RequestError
-from protocol.request import Encoding, Payload, Request
+from protocol.request import Encoding, Payload, Priority, Request
 from protocol.signing import digest_of
-from protocol.wire import encode_request
+from protocol.wire import decode_request, encode_request
+from tests.workers import own_engines
 from workers.engine.fake import fingerprint
 from workers.host import Host
 from workers.payloads import decode_payload
+from workers.run import Run, Work
 from workers.settings import Settings
+from workers.waiting import item_of
 
 TEXT = "Grüße, 你好"
 PCM = np.arange(-8_000, 8_000, 10, dtype="<i2")
@@ -76,7 +80,7 @@ def test_texts_and_audio_share_a_batch_of_an_engine_that_takes_both() -> None:
     assert text["transcript"]["text"] == fingerprint(TEXT)
     assert (audio["transcript"]["duration"], text["transcript"]["duration"]) == (0.1, 0.0)
     assert damaged["exc_message"][1] == "BAD_TEXT"
-    assert report["engine_calls"] == 1
+    assert (report["engine_calls"], report["rows"]) == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -87,15 +91,28 @@ def test_texts_and_audio_share_a_batch_of_an_engine_that_takes_both() -> None:
     ],
 )
 def test_what_an_engine_does_not_take_is_refused_alone(name: str, refused: str, why: str) -> None:
-    """Before it is prepared, ahead of a batch or in it; its neighbour runs."""
-    host = own(name)
-    host.load()
+    """Its neighbour runs."""
     batch = order("audio", "text")
-    host.expect([(one, kwargs) for one, kwargs, _ in batch["requests"]])
-    outcomes = dict(zip(("audio", "text"), host.run(batch)["outcomes"], strict=True))
+    outcomes = dict(zip(("audio", "text"), own(name).run(batch)["outcomes"], strict=True))
     assert outcomes.pop(refused) == {"exc_type": "RequestError", "exc_message": [why, "UNSUPPORTED_INPUT"]}
     [other] = outcomes.values()
     assert "transcript" in other
+
+
+def test_what_an_engine_does_not_take_is_not_prepared() -> None:
+    """Neither ahead of a batch, where a text comes after it, nor in it."""
+    own_engines.told.clear()
+    host = own("Speaker")
+    host.load()
+    batch = order("audio", "text")
+    ready = 0
+    while not ready:  # until the thread has had time enough; else the test runs out of its own
+        host.expect([(one, kwargs) for one, kwargs, _ in batch["requests"]])
+        host.run(order("damaged"))
+        host.bind(batch)
+        ready = host.run(batch)["ahead"]
+    assert ready == 1
+    assert own_engines.told == []
 
 
 def test_a_text_is_prepared_while_another_batch_runs() -> None:
@@ -111,3 +128,22 @@ def test_a_text_is_prepared_while_another_batch_runs() -> None:
         report = host.run(batch)
         [outcome] = report["outcomes"]
         assert outcome["transcript"]["text"] == TEXT.upper()
+
+
+@pytest.mark.parametrize(
+    ("names", "described"),
+    [
+        (("text", "text"), "2 requests (full), 18 characters"),
+        (("audio",), "1 request (full), 0.1 s of audio"),
+        (("audio", "text", "audio"), "3 requests (full), 0.2 s of audio, 9 characters"),
+    ],
+)
+def test_a_batch_says_what_is_in_it(names: tuple[str, ...], described: str) -> None:
+    """In the log and in Flower: of texts, how many characters."""
+    requests = [
+        decode_request(name, kwargs, Priority.NORMAL) for name, kwargs, _ in order(*names)["requests"]
+    ]
+    items = [item_of(nth, request, 0.0) for nth, request in enumerate(requests)]
+    batch = Batch(items=tuple(items), reason=Reason.FULL, closed_at=0.0)
+    works = (Work(message=None, request=one, item=item) for one, item in zip(requests, items, strict=True))
+    assert Run(number=1, batch=batch, works=tuple(works)).described == described
