@@ -112,8 +112,8 @@ class OwnEngine(Engine):
             OutOfMemory: the device could not hold this batch.
             TranscriptionError: anything else of its own, or that it gave too few.
         """
-        prepared = [row for row in rows if not isinstance(row.features, TranscriptionError)]
-        given = iter(self._run(prepared) if prepared else ())
+        ready = [row for row in rows if not isinstance(row.features, TranscriptionError)]
+        given = iter(self._run(ready) if ready else ())
         return [
             told(row.features) if isinstance(row.features, TranscriptionError) else self._checked(next(given))
             for row in rows
