@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,6 +21,7 @@ from cli.saying import say_json
 from cli.terms import Terms
 from cli.wishes import Wishes
 from protocol.errors import TranscriptionError
+from protocol.request import MAX_CHARACTERS
 from protocol.transcript import Transcript
 from protocol.wire import encode_transcript
 
@@ -27,13 +29,19 @@ if TYPE_CHECKING:
     from producer import Client, Ticket
     from producer.given import GivenForOne
 
-#: What the text is called where something is said of it: it may be long, and is nobody's business.
-NAME = "the text"
+#: As many bytes a text may have, in UTF-8.
+MOST_BYTES = 4 * MAX_CHARACTERS
 
 
 @gathered(terms=Terms, wishes=Wishes)
 def say(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="Up to 4096 characters; - for standard input.")],
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT",
+            help="Up to 4096 characters; - for standard input, also for what begins with a dash.",
+        ),
+    ],
     wishes: Wishes,
     terms: Terms,
     file: Annotated[
@@ -55,47 +63,88 @@ def say(
     such as an embedding, and the audio too if there is no file. If the wait ends early the request goes
     on: its id is on standard error, for `segue result --json`.
     """
-    if file is None and not as_json:
-        raise ended(Exit.USAGE, "nowhere to put what comes back: give --output-file or --json")
+    _check_place(file, as_json=as_json)
     given = terms.given(wishes)
     give_up_at = time_after(timeout)
-    content = sys.stdin.read().removesuffix("\n") if text == "-" else text
-    with client_of(redis_url) as client:
-        outcome = _outcome(client, content, given, give_up_at, redis_url)
-    if isinstance(outcome, TranscriptionError):
-        complain(f"{NAME}: {outcome}")
-        raise typer.Exit(Exit.FAILED)
-    if file is not None:
-        _save(outcome, file)
-    if as_json:
-        line = encode_transcript(outcome)
-        say_json(line if file is None else {**line, "audio": None, "output": str(file)})
-
-
-def _outcome(
-    client: Client, content: str, given: GivenForOne, give_up_at: float, redis_url: str | None
-) -> Transcript | TranscriptionError:
+    content = _from_standard_input() if text == "-" else text
     left: Left = deque()
-
-    def submit() -> Ticket:
-        with interrupts_wait():
-            from producer import Text
-
-            ticket = client.submit(Text(content), **given)
-            left.append((NAME, ticket))
-        return ticket
-
-    with told_what_goes_on(left):
-        entry = submit_when_room(submit, give_up_at, redis_url)
-        if isinstance(entry, TranscriptionError):
-            return entry
-        return patiently(entry.result, give_up_at, redis_url)
+    with client_of(redis_url) as client, told_what_goes_on(left):
+        outcome = submit_when_room(lambda: _submit(client, content, given, left), give_up_at, redis_url)
+        if not isinstance(outcome, TranscriptionError):
+            shown = _Shown(file=file, as_json=as_json, request_id=outcome.request_id)
+            failed = shown.show(patiently(outcome.result, give_up_at, redis_url))
+        else:
+            complain(outcome)
+            failed = True
+    if failed:
+        raise typer.Exit(Exit.FAILED)
 
 
-def _save(transcript: Transcript, file: Path) -> None:
-    if transcript.audio is None:
-        raise ended(Exit.FAILED, f"the model {transcript.model} made no audio of it: --json has what it made")
+def _check_place(file: Path | None, *, as_json: bool) -> None:
+    """Refuse before anything is sent what could not be kept."""
+    if file is None and not as_json:
+        raise ended(Exit.USAGE, "nowhere to put what comes back: give --output-file or --json")
+    if file is not None and (file.is_dir() or not file.parent.is_dir()):
+        raise ended(Exit.USAGE, f"{file} cannot be written: it is a folder, or its folder is not there")
+    if file == Path("-"):
+        raise ended(Exit.USAGE, "audio goes into a file, not to standard output: /dev/stdout is one")
+
+
+def _from_standard_input() -> str:
+    """Its text, without the line's end that a shell puts behind one; read no further than may be sent."""
+    if sys.stdin is None:
+        raise ended(Exit.FAILED, "there is no standard input")
+    content = sys.stdin.buffer.read(MOST_BYTES + 2)
+    if len(content) > MOST_BYTES + 1:
+        raise ended(Exit.FAILED, f"the text has more than {MOST_BYTES} bytes, {MAX_CHARACTERS} characters")
     try:
-        file.write_bytes(transcript.audio)
-    except OSError as error:
-        raise ended(Exit.FAILED, f"{file} cannot be written: {error.strerror}") from error
+        return content.decode().removesuffix("\n")
+    except UnicodeDecodeError as error:
+        raise ended(Exit.FAILED, f"the text is not UTF-8 at byte {error.start}") from None
+
+
+def _submit(client: Client, content: str, given: GivenForOne, left: Left) -> Ticket:
+    with interrupts_wait():
+        from producer import Text
+
+        ticket = client.submit(Text(content), **given)
+        left.append(("the text", ticket))
+    return ticket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """Where what comes back goes."""
+
+    file: Path | None
+    as_json: bool
+    request_id: str
+
+    def show(self, outcome: Transcript | TranscriptionError) -> bool:
+        """Put it there; returns whether something is wrong with it."""
+        if isinstance(outcome, TranscriptionError):
+            complain(outcome)
+            return True
+        failed = self.file is not None and not self._save(outcome, self.file)
+        if self.as_json:
+            line = encode_transcript(outcome)
+            if self.file is not None and not failed:
+                del line["audio"]
+                line["output"] = str(self.file)
+            say_json(line)
+        return failed
+
+    def _save(self, transcript: Transcript, file: Path) -> bool:
+        try:
+            if transcript.audio is None:
+                complain(f"the model {transcript.model} made no audio of it{self._kept}")
+                return False
+            file.write_bytes(transcript.audio)
+        except OSError as error:
+            complain(f"{file} cannot be written: {error.strerror}{self._kept}")
+            return False
+        return True
+
+    @property
+    def _kept(self) -> str:
+        return f"; all it made is kept: `segue result {self.request_id} --json`"

@@ -28,7 +28,7 @@ class Terms:
     request_id: Annotated[
         str | None,
         typer.Option(
-            help="An id of yours, for one input: sent again with the same audio, it is the same request.",
+            help="An id of yours, for one input: sent again with the same input, it is the same request.",
             metavar="ID",
         ),
     ] = None
@@ -47,7 +47,7 @@ class Terms:
     conversation: Annotated[
         str | None,
         typer.Option(
-            help="The files are the next turns of it: what was said before is the prompt of each.",
+            help="The inputs are the next turns of it: what was said before is the prompt of each.",
             metavar="ID",
         ),
     ] = None

@@ -109,7 +109,8 @@ def _refusal(envelope: Envelope, answer: list[Any]) -> TranscriptionError:
     match code.decode():
         case "ID_CONFLICT":
             return RequestError(
-                f"request_id {envelope.request_id!r} stands for another audio or other options", "ID_CONFLICT"
+                f"request_id {envelope.request_id!r} stands for other audio, text or options",
+                "ID_CONFLICT",
             )
         case "QUEUE_FULL":
             return Overloaded(f"{found} {waiting} wait, the limit is {allowed}", "QUEUE_FULL", retry_after)

@@ -161,7 +161,7 @@ def decode_transcript(encoded: Mapping[str, Any]) -> Transcript:
         values["segments"] = tuple(map(decode_segment, values["segments"]))
         values["warnings"] = tuple(values["warnings"])
         values["timings"] = Timings(**values["timings"]) if values["timings"] else None
-        if "audio" in values:
+        if values.get("audio") is not None:
             values["audio"] = base64.b64decode(values["audio"], validate=True)
         return Transcript(**values)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -212,7 +212,7 @@ def _decode_payload(audio: object) -> Payload:
     given = _mapping(audio, "audio", _AUDIO_FIELDS | {count})
     length = given.get(count)
     if isinstance(length, bool) or not isinstance(length, int) or abs(length) > _MOST:
-        raise RequestError(f"audio.{count} is {repr(length)[:40]}: expected a whole number")
+        raise RequestError(f"audio.{count} is {repr(length)[:40]}: expected a whole number up to {_MOST}")
     key = given.get("key")
     if key is not None and not isinstance(key, str):
         raise RequestError(f"audio.key is {repr(key)[:40]}: expected text")

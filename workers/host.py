@@ -129,7 +129,8 @@ class Host:
             "prepared": prepared_at - started_at,
             "engine": ended_at - prepared_at,
             "engine_calls": report.engine_calls,
-            "rows": len(rows),
+            # Those that their engine could not prepare never reach it.
+            "rows": sum(not isinstance(row.features, TranscriptionError) for row in rows.values()),
             "out_of_memory_at": report.out_of_memory_at,
             "memory": self._spent.end(),
             "outcomes": [

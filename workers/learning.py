@@ -54,7 +54,7 @@ class Learning:
     def ran(self, run: Run, report: dict[str, Any]) -> None:
         """What the next batch must know: called before it starts, so next to nothing is done here."""
         self.batch_seconds = report["prepared"] + report["engine"]
-        if _is_whole(run, report):
+        if run.reached_the_engine(report):
             self._latest = (len(run.batch), run.batch.longest, report["engine"])
         again = sum("again" in outcome for outcome in report["outcomes"])
         if report["rows"]:
@@ -74,7 +74,7 @@ class Learning:
         held_until = run.batch.closed_at if run.was_held else None
         gap = self._idleness.busy(began_at, oldest_at=oldest_at, held_until=held_until)
         self._idleness.free(began_at + report["engine"])
-        if report["engine_calls"] == 1 and _is_whole(run, report):
+        if report["engine_calls"] == 1 and run.reached_the_engine(report):
             self._waiting.ran(run.batch, report["engine"])
         self.metrics.ran(run, report, gap=gap, ended_at=now)
         terms = self._waiting.terms(run.batch.key)
@@ -84,7 +84,7 @@ class Learning:
     def _remember(self, run: Run, report: dict[str, Any]) -> None:
         """What the batch took of the memory, unless it was run in pieces, and what there is now."""
         spent, batch = Memory(**report["memory"]), run.batch
-        if report["engine_calls"] != 1 or not _is_whole(run, report):
+        if report["engine_calls"] != 1 or not run.reached_the_engine(report):
             spent = replace(spent, taken=None)
         self._waiting.cap.memory.ran(batch.key, spent, size=len(batch), longest=batch.longest)
 
@@ -96,10 +96,3 @@ class Learning:
             failed_size,
             self._waiting.cap.of(run.batch.key),
         )
-
-
-def _is_whole(run: Run, report: dict[str, Any]) -> bool:
-    """Whether the engine was given all of a batch: of some nothing could be made, for want of their audio or
-    because it takes none.
-    """
-    return bool(report["rows"] == len(run.works))

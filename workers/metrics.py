@@ -90,7 +90,7 @@ class Metrics:
         self._dispatched.labels(batch.reason).inc()
         self._holds.observe(gap.hold)
         self._idle.inc(gap.idle)
-        self._observe_times(batch.predicted if report["rows"] == len(items) else None, report["engine"])
+        self._observe_times(batch.predicted if run.reached_the_engine(report) else None, report["engine"])
         self._splits.inc(report["out_of_memory_at"] is not None)
         self._isolated.inc(_isolated(report))
         self._ahead.inc(report["ahead"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,6 +75,10 @@ class Run:
         held = [f"{seconds:.1f} s of audio"] if seconds else []
         held += [f"{characters} characters"] if characters else []
         return f"{size} request{'' if size == 1 else 's'} ({self.batch.reason}), {', '.join(held)}"
+
+    def reached_the_engine(self, report: Mapping[str, Any]) -> bool:
+        """Whether all of it did: for some there may have been no audio, or no engine that takes any."""
+        return bool(report["rows"] == len(self.works))
 
     @property
     def _predicted(self) -> str:

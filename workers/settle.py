@@ -29,8 +29,8 @@ from workers.writes import Writes
 #: makes this set anew for each task).
 _CELERYS_HEADERS = frozenset({*vars(Context), "lang", "task", "argsrepr", "kwargsrepr", "compression"})
 
-#: As many bytes of results go to Redis in one step: what a slow network takes within the time that a
-#: worker gives Redis to answer, and Redis within that in which nobody notices.
+#: With so many bytes of results a step to Redis is full; the last of them may make it twice as many. A slow
+#: network takes that within the time that a worker gives Redis to answer.
 PARCEL_BYTES = 4 * 2**20
 
 _outcome: ContextVar[Outcome] = ContextVar("outcome")

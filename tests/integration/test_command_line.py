@@ -369,32 +369,52 @@ def test_what_is_said_goes_into_a_file(tmp_path: Path) -> None:
     assert file.read_text("utf-8") == "Grüße"
     asked = segue("say", "two", "-o", str(file), "--json", "--timeout", "60")
     line = json.loads(asked.stdout)
-    assert (line["text"], line["audio"], line["output"]) == ("two", None, str(file))
+    assert (line["text"], line["output"], "audio" in line) == ("two", str(file), False)
     assert file.read_text("utf-8") == "two"
 
 
 @pytest.mark.usefixtures("speaker")
 def test_what_is_said_may_come_from_standard_input_and_go_there() -> None:
     """As JSON, with the audio in it; without the line's end that a shell puts behind a text."""
-    asked = CliRunner().invoke(app, ["say", "-", "--json", "--timeout", "60"], input="one\ntwo\n")
+    asked = CliRunner().invoke(app, ["say", "-", "--json", "--timeout", "60"], input=" one\ntwo\n\n")
     line = json.loads(asked.stdout)
-    assert (asked.exit_code, line["text"], base64.b64decode(line["audio"])) == (0, "one\ntwo", b"one\ntwo")
+    assert (asked.exit_code, line["text"], base64.b64decode(line["audio"])) == (
+        0,
+        " one\ntwo\n",
+        b" one\ntwo\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (b"", "segue: the text is empty: 0 characters [TEXT_EMPTY]\n"),
+        (b"a\xff", "segue: the text is not UTF-8 at byte 1\n"),
+        (b"x" * 4_097, "segue: the text has 4097 characters, the limit is 4096 [TOO_LONG]\n"),
+        (b"x" * 1_000_000, "segue: the text has more than 16384 bytes, 4096 characters\n"),
+    ],
+)
+def test_what_is_no_text_is_not_sent(given: bytes, said: str) -> None:
+    """In one line on standard error, however much there is."""
+    asked = CliRunner().invoke(app, ["say", "-", "--json"], input=given)
+    assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", said)
+    assert segue("queue").stdout == "urgent\t0\nnormal\t0\nbulk\t0\n"
 
 
 @pytest.mark.usefixtures("speaker")
-def test_what_cannot_be_said_or_kept_is_named(tmp_path: Path) -> None:
-    """In one line on standard error, without the text; the exit status is 1."""
-    file = str(tmp_path / "said.wav")
-    for arguments, said in (
-        (
-            (" ", "-o", file),
-            "segue: the text: the text has nothing but space, 1 characters of it [TEXT_EMPTY]\n",
-        ),
-        (("mute", "-o", file), "segue: the model loud made no audio of it: --json has what it made\n"),
-        (("one", "-o", str(tmp_path)), f"segue: {tmp_path} cannot be written: Is a directory\n"),
-    ):
-        asked = segue("say", *arguments, "--timeout", "60")
-        assert (asked.exit_code, asked.stdout, asked.stderr) == (1, "", said)
+def test_what_was_made_is_not_lost(tmp_path: Path) -> None:
+    """If its file cannot be written, or there is no audio for it: the id is told, and JSON has it all."""
+    asked = segue("say", "one", "-o", "/dev/full", "--request-id", "a", "--timeout", "60")
+    kept = "all it made is kept: `segue result a --json`\n"
+    assert (asked.exit_code, asked.stdout) == (1, "")
+    assert asked.stderr == f"segue: /dev/full cannot be written: No space left on device; {kept}"
+    assert json.loads(segue("result", "a", "--json").stdout)["audio"] == "b25l"
+    mute = segue("say", "mute", "-o", str(tmp_path / "said.wav"), "--json", "--timeout", "60")
+    assert mute.exit_code == 1
+    assert mute.stderr.startswith(
+        "segue: the model loud made no audio of it; all it made is kept: `segue result "
+    )
+    assert json.loads(mute.stdout)["text"] == "mute"
 
 
 def test_what_nobody_says_in_time_goes_on(tmp_path: Path) -> None:
@@ -405,9 +425,18 @@ def test_what_nobody_says_in_time_goes_on(tmp_path: Path) -> None:
     assert segue("status", "a").stdout == "a\tqueued\n"
 
 
-def test_there_must_be_a_place_for_what_is_said() -> None:
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ((), "give --output-file or --json"),
+        (("-o", ""), "cannot be written: it is a folder"),
+        (("-o", "/nowhere/said.wav"), "/nowhere/said.wav cannot be written"),
+        (("-o", "-"), "audio goes into a file"),
+    ],
+)
+def test_there_must_be_a_place_for_what_is_said(place: tuple[str, ...], said: str) -> None:
     """Before anything is sent."""
-    asked = segue("say", "one")
+    asked = segue("say", "one", *place)
     assert (asked.exit_code, asked.stdout) == (2, "")
-    assert "give --output-file or --json" in asked.stderr
+    assert said in asked.stderr
     assert segue("queue").stdout == "urgent\t0\nnormal\t0\nbulk\t0\n"

@@ -68,7 +68,7 @@ def test_another_content_is_a_conflict(client: Client, redis_client: redis.Redis
     ):
         assert code_of(again) == "ID_CONFLICT"
     forget(redis_client, payload_key("call-7"))
-    with pytest.raises(RequestError, match="'call-7' stands for another audio"):
+    with pytest.raises(RequestError, match="'call-7' stands for other audio"):
         client.submit(OTHER, request_id="call-7")
     assert redis_client.llen(NORMAL) == 1
 

@@ -31,6 +31,14 @@ def test_one_lane_runs_whole_groups() -> None:
     assert cut([[1, 2, 3], [4]], 1) == [[1, 2, 3], [4]]
 
 
+@pytest.mark.parametrize("rows", [8, 32])
+@pytest.mark.parametrize("lanes", [3, 5, 6])
+def test_a_group_is_cut_once_for_each_lane(rows: int, lanes: int) -> None:
+    """No piece is cut again for want of a better first cut."""
+    sizes = sorted(map(len, cut([[7] * rows], lanes)), reverse=True)
+    assert (len(sizes) <= lanes, sizes[0]) == (True, -(-rows // lanes))
+
+
 @pytest.mark.parametrize("lanes", [2, 4, 8])
 def test_a_group_that_is_the_whole_batch_is_shared_out(lanes: int) -> None:
     """Rows of one shape keep every lane busy."""
@@ -74,16 +82,19 @@ def test_every_row_is_in_one_piece(groups: Groups, lanes: int, call: float) -> N
 
 @given(groups_of_rows, st.integers(1, 16), st.sampled_from([0.0, 1.0, 300.0]))
 def test_no_cut_keeps_a_batch_longer(groups: Groups, lanes: int, call: float) -> None:
-    """It is through no later than with its groups whole."""
-    whole = sorted(groups, key=sum, reverse=True)
-    assert through(cut(groups, lanes, call), lanes, call) <= through(whole, lanes, call) + 1e-6
+    """It is through no later than with its groups whole, or none above a lane's share of the rows."""
+    share = -(-sum(map(len, groups)) // lanes)
+    shared = [group[at : at + share] for group in groups for at in range(0, len(group), share)]
+    for other in (groups, shared):
+        other.sort(key=sum, reverse=True)
+        assert through(cut(groups, lanes, call), lanes, call) <= through(other, lanes, call) + 1e-6
 
 
 @given(st.integers(1, 64), st.integers(1, 16), st.integers(0, 3000))
 def test_rows_of_one_shape_are_shared_out_well(rows: int, lanes: int, cost: int) -> None:
-    """As soon as an even share is through, or one row and one call later."""
-    even = 1.0 + cost * rows / lanes
-    assert through(cut([[cost] * rows], lanes, 1.0), lanes, 1.0) <= even + cost + 1.0
+    """As soon as the largest of even shares is through."""
+    even = 1.0 + cost * -(-rows // lanes)
+    assert through(cut([[cost] * rows], lanes, 1.0), lanes, 1.0) <= even
 
 
 def test_pieces_run_at_the_same_time() -> None:

@@ -29,8 +29,12 @@ class Message:
 
     is_finished = False
 
+    def __init__(self, number: int) -> None:
+        self.delivery_tag = str(number)
+
     def acknowledge_with(self, writes: Writes) -> None:
         self.writes = writes
+        writes.acknowledge(self)
 
 
 @pytest.fixture(autouse=True)
@@ -38,17 +42,18 @@ def no_celery(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of Celery's tracer: an outcome is the result that is stored."""
 
     def trace(message: Message, outcome: Any, _: float) -> None:
-        message.writes.settlement.results.append(Result(key="r", value=outcome, ttl=1))
+        message.writes.settlement.results.append(Result(key=message.delivery_tag, value=outcome, ttl=1))
 
     monkeypatch.setattr(module, "_trace", trace)
 
 
 def sizes(*results: int, superseded: tuple[Any, ...] = ()) -> list[list[int]]:
     """The sizes of what is written in each step."""
-    finished: list[tuple[Any, Any]] = [(Message(), bytes(size)) for size in results]
+    finished: list[tuple[Any, Any]] = [(Message(nth), bytes(size)) for nth, size in enumerate(results)]
     parcels = settle(cast(BatchedBackend, Backend()), finished, superseded, engine_seconds=1.0)
-    assert all(not one.acknowledged for one in parcels[:-1])
-    assert [one.delivery_tag for one in parcels[-1].acknowledged] == [one.tag for one in superseded]
+    expected = [[result.key for result in one.settlement.results] for one in parcels]
+    expected[-1] += [one.tag for one in superseded]
+    assert [one.settlement.tags for one in parcels] == expected  # each with its own result
     return [[len(result.value) for result in one.settlement.results] for one in parcels]
 
 

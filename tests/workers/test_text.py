@@ -9,6 +9,7 @@ import pytest
 
 from batching.batch import Batch, Reason
 from protocol.errors import RequestError
+from protocol.options import Options
 from protocol.request import Encoding, Payload, Priority, Request
 from protocol.signing import digest_of
 from protocol.wire import decode_request, encode_request
@@ -97,6 +98,17 @@ def test_what_an_engine_does_not_take_is_refused_alone(name: str, refused: str, 
     assert outcomes.pop(refused) == {"exc_type": "RequestError", "exc_message": [why, "UNSUPPORTED_INPUT"]}
     [other] = outcomes.values()
     assert "transcript" in other
+
+
+def test_what_cannot_be_prepared_never_reaches_the_engine() -> None:
+    """The report counts it out, so that its batch teaches nothing."""
+    payloads = [("a", Options()), ("b", Options(hotwords="unprepared"))]
+    requests = [
+        (one, Request(request_id=one, payload=payload(b"x", 1), options=wish)) for one, wish in payloads
+    ]
+    batch = {"batch": 1, "requests": [[one, encode_request(request), None] for one, request in requests]}
+    report = own("Speaker").run(batch)
+    assert (report["rows"], ["transcript" in one for one in report["outcomes"]]) == (1, [True, False])
 
 
 def test_what_an_engine_does_not_take_is_not_prepared() -> None:

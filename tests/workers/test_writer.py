@@ -112,3 +112,10 @@ def test_parcels_are_written_in_order_and_wait_for_each_other(
     backend.error = None
     alarms[-1].callback()
     assert [id(one) for one in backend.taken] == [id(first), id(second)]
+
+
+def test_a_lost_lease_ends_one_parcel(writer: Writer, backend: Backend) -> None:
+    """The next says for itself whether it is too late."""
+    backend.error = LeaseLost("too late")
+    writer.write(Writes(), Writes())
+    assert (backend.asked, writer.is_behind) == (2, False)

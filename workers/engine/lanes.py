@@ -59,7 +59,10 @@ class _Plan(Generic[Row]):
 def pieces_of(
     groups: Sequence[Piece[Row]], lanes: int, cost: Callable[[Row], float], call: float
 ) -> list[Piece[Row]]:
-    """`groups`, cut as long as that ends the batch sooner, the most expensive piece first.
+    """`groups`, cut so that the batch ends as soon as it can, the most expensive piece first.
+
+    Tried are whole groups, and groups of which none has more than a lane's share of the rows; and from each,
+    lanes that end late give rows to lanes that end early. Of what ends first, it is the fewest pieces.
 
     Args:
         groups: rows that may share a call.
@@ -71,7 +74,16 @@ def pieces_of(
     def weight(piece: Piece[Row]) -> float:
         return call + sum(map(cost, piece))
 
-    plan = _planned(groups, lanes, weight)
+    share = -(-sum(map(len, groups)) // lanes)
+    shared = [group[start : start + share] for group in groups for start in range(0, len(group), share)]
+    plans = [_planned(pieces, lanes, weight) for pieces in (groups, shared)]
+    plans += [_improved(plan, lanes, weight, call) for plan in plans]
+    best = min(plans, key=lambda plan: (plan.ends[0], len(plan.pieces)))
+    return sorted(best.pieces, key=weight, reverse=True)
+
+
+def _improved(plan: _Plan[Row], lanes: int, weight: Callable[[Piece[Row]], float], call: float) -> _Plan[Row]:
+    """With rows moved from the lane that ends last to the one that ends first, as long as that helps."""
     while True:
         to_move = (plan.ends[0] - plan.ends[-1] - call) / 2
         others = [
@@ -81,7 +93,7 @@ def pieces_of(
         ]
         best = min(others, key=lambda other: other.ends, default=plan)
         if best.ends >= plan.ends:
-            return sorted(plan.pieces, key=weight, reverse=True)
+            return plan
         plan = best
 
 
