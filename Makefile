@@ -22,7 +22,7 @@ demo: setup
 
 # Files run side by side, each process with a Redis of its own: most tests wait for other processes.
 test: .venv/.torch
-	$(BIN)/python -m pytest -n 4 --dist loadfile
+	$(BIN)/python -m pytest -n 6 --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .
