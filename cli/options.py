@@ -32,6 +32,15 @@ JsonLines = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
 LineWidth = Annotated[int, typer.Option(help="Columns of a line of subtitles.", min=2, metavar="N")]
 LineCount = Annotated[int, typer.Option(help="Lines of a subtitle.", min=1, metavar="N")]
+Patience = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        help="How long to wait in all; else as long as a worker answers.",
+        min=0,
+        metavar="SECONDS",
+    ),
+]
 RedisUrl = Annotated[
     str | None, typer.Option(help="Where Redis is; else REDIS_URL, else this machine.", metavar="URL")
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,23 +13,20 @@ from cli.connecting import client_of
 from cli.exits import Exit, complain, ended
 from cli.gathered import gathered
 from cli.interrupts import interrupts_wait
-from cli.options import AsJson, RedisUrl
+from cli.options import AsJson, Patience, RedisUrl
 from cli.outcomes import Left, patiently, time_after, told_what_goes_on
 from cli.room import submit_when_room
 from cli.saying import say_json
 from cli.terms import Terms
 from cli.wishes import Wishes
 from protocol.errors import TranscriptionError
-from protocol.request import MAX_CHARACTERS
+from protocol.request import MAX_CHARACTERS, MAX_TEXT_BYTES
 from protocol.transcript import Transcript
 from protocol.wire import encode_transcript
 
 if TYPE_CHECKING:
     from producer import Client, Ticket
     from producer.given import GivenForOne
-
-#: As many bytes a text may have, in UTF-8.
-MOST_BYTES = 4 * MAX_CHARACTERS
 
 
 @gathered(terms=Terms, wishes=Wishes)
@@ -49,12 +45,7 @@ def say(
         typer.Option("--output-file", "-o", help="Write the audio that comes back here.", metavar="FILE"),
     ] = None,
     as_json: AsJson = False,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="How long to wait in all; else as long as a worker answers.", min=0, metavar="SECONDS"
-        ),
-    ] = None,
+    timeout: Patience = None,
     redis_url: RedisUrl = None,
 ) -> None:
     """Send a text to a model that takes it, such as a voice.
@@ -69,15 +60,13 @@ def say(
     content = _from_standard_input() if text == "-" else text
     left: Left = deque()
     with client_of(redis_url) as client, told_what_goes_on(left):
-        outcome = submit_when_room(lambda: _submit(client, content, given, left), give_up_at, redis_url)
-        if not isinstance(outcome, TranscriptionError):
-            shown = _Shown(file=file, as_json=as_json, request_id=outcome.request_id)
-            failed = shown.show(patiently(outcome.result, give_up_at, redis_url))
-        else:
-            complain(outcome)
-            failed = True
-    if failed:
-        raise typer.Exit(Exit.FAILED)
+        entry = submit_when_room(lambda: _submit(client, content, given, left), give_up_at, redis_url)
+        if isinstance(entry, TranscriptionError):
+            raise ended(Exit.FAILED, entry)
+        outcome = patiently(entry.result, give_up_at, redis_url)
+        if isinstance(outcome, TranscriptionError):
+            raise ended(Exit.FAILED, outcome)
+        _show(outcome, file, as_json=as_json)
 
 
 def _check_place(file: Path | None, *, as_json: bool) -> None:
@@ -94,9 +83,11 @@ def _from_standard_input() -> str:
     """Its text, without the line's end that a shell puts behind one; read no further than may be sent."""
     if sys.stdin is None:
         raise ended(Exit.FAILED, "there is no standard input")
-    content = sys.stdin.buffer.read(MOST_BYTES + 2)
-    if len(content) > MOST_BYTES + 1:
-        raise ended(Exit.FAILED, f"the text has more than {MOST_BYTES} bytes, {MAX_CHARACTERS} characters")
+    content = sys.stdin.buffer.read(MAX_TEXT_BYTES + 2)
+    if len(content) > MAX_TEXT_BYTES + 1:
+        raise ended(
+            Exit.FAILED, f"the text has more than {MAX_TEXT_BYTES} bytes, {MAX_CHARACTERS} characters"
+        )
     try:
         return content.decode().removesuffix("\n")
     except UnicodeDecodeError as error:
@@ -112,39 +103,27 @@ def _submit(client: Client, content: str, given: GivenForOne, left: Left) -> Tic
     return ticket
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
-    """Where what comes back goes."""
+def _show(transcript: Transcript, file: Path | None, *, as_json: bool) -> None:
+    """Put it where it belongs; what has no file is not lost by that."""
+    failure = None if file is None else _failure_to_save(transcript, file)
+    if failure is not None:
+        complain(f"{failure}; all it made is kept: `segue result {transcript.request_id} --json`")
+    if as_json:
+        line = encode_transcript(transcript)
+        if file is not None and failure is None:
+            del line["audio"]
+            line["output"] = str(file)
+        say_json(line)
+    if failure is not None:
+        raise typer.Exit(Exit.FAILED)
 
-    file: Path | None
-    as_json: bool
-    request_id: str
 
-    def show(self, outcome: Transcript | TranscriptionError) -> bool:
-        """Put it there; returns whether something is wrong with it."""
-        if isinstance(outcome, TranscriptionError):
-            complain(outcome)
-            return True
-        failed = self.file is not None and not self._save(outcome, self.file)
-        if self.as_json:
-            line = encode_transcript(outcome)
-            if self.file is not None and not failed:
-                del line["audio"]
-                line["output"] = str(self.file)
-            say_json(line)
-        return failed
-
-    def _save(self, transcript: Transcript, file: Path) -> bool:
-        try:
-            if transcript.audio is None:
-                complain(f"the model {transcript.model} made no audio of it{self._kept}")
-                return False
-            file.write_bytes(transcript.audio)
-        except OSError as error:
-            complain(f"{file} cannot be written: {error.strerror}{self._kept}")
-            return False
-        return True
-
-    @property
-    def _kept(self) -> str:
-        return f"; all it made is kept: `segue result {self.request_id} --json`"
+def _failure_to_save(transcript: Transcript, file: Path) -> str | None:
+    """Why its audio is not in the file now; None if it is."""
+    if transcript.audio is None:
+        return f"the model {transcript.model} made no audio of it"
+    try:
+        file.write_bytes(transcript.audio)
+    except OSError as error:
+        return f"{file} cannot be written: {error.strerror}"
+    return None

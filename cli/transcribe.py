@@ -14,7 +14,7 @@ from cli.connecting import client_of
 from cli.exits import Exit, complain
 from cli.gathered import gathered
 from cli.inputs import find
-from cli.options import Folder, JsonLines, LineCount, LineWidth, RedisUrl, Written
+from cli.options import Folder, JsonLines, LineCount, LineWidth, Patience, RedisUrl, Written
 from cli.outcomes import Left, collect, enqueue_rest, time_after, told_what_goes_on
 from cli.outputs import Form, Output, show_submitted
 from cli.recordings import Cutting, SegmentSeconds, Split, Splits
@@ -47,12 +47,7 @@ def transcribe(
     max_line_count: LineCount = MAX_LINE_COUNT,
     split: Splits = Split.VAD,
     max_segment_seconds: SegmentSeconds = MAX_SECONDS,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            help="How long to wait in all; else as long as a worker answers.", min=0, metavar="SECONDS"
-        ),
-    ] = None,
+    timeout: Patience = None,
     redis_url: RedisUrl = None,
 ) -> None:
     """Transcribe audio files and print the transcripts in order.

@@ -24,6 +24,7 @@ MIN_SAMPLES = int(MIN_SECONDS * SAMPLE_RATE)
 
 #: Longest text, in characters: what OpenAI's speech endpoint takes at once.
 MAX_CHARACTERS = 4_096
+MAX_TEXT_BYTES = 4 * MAX_CHARACTERS  # in UTF-8
 
 #: Characters of a text that weigh as much as a second of audio where batches are put together: about as many
 #: as are said in one.

@@ -17,6 +17,7 @@ from protocol.errors import PayloadUnreachable, RequestError, TranscriptionError
 from protocol.request import (
     MAX_CHARACTERS,
     MAX_SAMPLES,
+    MAX_TEXT_BYTES,
     SAMPLE_RATE,
     Encoding,
     Payload,
@@ -187,7 +188,7 @@ def decode_payload(content: bytes, payload: Payload) -> Given:
 
 
 def _decode_text(content: bytes, length: int) -> str:
-    if len(content) > 4 * MAX_CHARACTERS:
+    if len(content) > MAX_TEXT_BYTES:
         raise RequestError(
             f"the text has {len(content)} bytes, the limit is {MAX_CHARACTERS} characters", "TOO_LONG"
         )

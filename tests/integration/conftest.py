@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,37 @@ def start_worker(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> I
             return worker
 
         yield start
+
+
+#: A class whose audio is the text that it was given, so many times as its model is loud.
+SPEAKER = """
+from workers.engine.base import Engine, Heard
+
+LOUDNESS = {"loud": 1, "louder": 1_000_000}
+
+
+class Speaker(Engine):
+    takes = ("text",)
+
+    def __init__(self, model, **how):
+        self.model = model
+
+    def load(self):
+        self.times = LOUDNESS[self.model]
+
+    def run(self, rows):
+        return [Heard(text=row.text, audio=self.said(row.text)) for row in rows]
+
+    def said(self, text):
+        return None if text == "mute" else text.encode() * self.times
+"""
+
+
+@pytest.fixture
+def start_speaker(start_worker: StartWorker, tmp_path: Path) -> StartWorker:
+    """As `start_worker`, with an engine that speaks."""
+    (tmp_path / "speaker.py").write_text(SPEAKER)
+    return partial(start_worker, engine="speaker:Speaker")
 
 
 @pytest.fixture

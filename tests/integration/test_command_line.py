@@ -335,29 +335,10 @@ def test_json_for_programs(no_audio: str) -> None:
     assert json.loads(segue("cancel", request_id, "--json").stdout) == cancelled
 
 
-SPEAKER = """
-from workers.engine.base import Engine, Heard
-
-
-class Speaker(Engine):
-    takes = ("text",)
-
-    def __init__(self, model, **how):
-        self.model = model
-
-    def load(self):
-        pass
-
-    def run(self, rows):
-        return [Heard(text=row.text, audio=None if row.text == "mute" else row.text.encode()) for row in rows]
-"""
-
-
 @pytest.fixture
-def speaker(start_worker: StartWorker, tmp_path: Path) -> None:
+def speaker(start_speaker: StartWorker) -> None:
     """A worker whose audio is the text that it was given."""
-    (tmp_path / "speaker.py").write_text(SPEAKER)
-    start_worker(engine="speaker:Speaker", model="loud")
+    start_speaker(model="loud")
 
 
 @pytest.mark.usefixtures("speaker")

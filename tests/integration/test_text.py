@@ -105,28 +105,9 @@ def test_stock_celery_sends_text(start_worker: StartWorker, celery_app: Celery) 
     assert sent.get(timeout=60)["text"] == printed("secret")
 
 
-LOUD = """
-from workers.engine.base import Engine, Heard
-
-
-class Loud(Engine):
-    takes = ("text",)
-
-    def __init__(self, model, **how):
-        self.model = model
-
-    def load(self):
-        pass
-
-    def run(self, rows):
-        return [Heard(text=row.text, audio=row.text.encode() * 1_000_000) for row in rows]
-"""
-
-
-def test_much_audio_comes_back_whole(start_worker: StartWorker, client: Client, tmp_path: Path) -> None:
+def test_much_audio_comes_back_whole(start_speaker: StartWorker, client: Client) -> None:
     """Of a batch of eight times 4 MB in JSON, each its own."""
-    (tmp_path / "loud.py").write_text(LOUD)
-    start_worker(engine="loud:Loud", model="m", min_batch_size=8, max_batch_wait_ms=5_000)
+    start_speaker(model="louder", min_batch_size=8, max_batch_wait_ms=5_000)
     group = client.submit_many([Text(f"{nth:03d}") for nth in range(8)])
     for nth, outcome in enumerate(group.results(60)):
         assert isinstance(outcome, Transcript)
